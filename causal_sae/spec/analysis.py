@@ -1,0 +1,88 @@
+"""How effects are estimated and how many tests there are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from causal_sae.spec.base import Name, Spec
+
+Estimator = Literal[
+    "auto",
+    "welch",
+    "difference_in_means",
+    "ancova",
+    "lin",
+    "block",
+    "cluster",
+    "paired",
+    "mixed",
+    "cace",
+    "logistic",
+    "randomization",
+    "dowhy",
+]
+Correction = Literal[
+    "none",
+    "bonferroni",
+    "holm",
+    "hochberg",
+    "hommel",
+    "bh",
+    "by",
+    "dunnett",
+    "maxt",
+    "fixed_sequence",
+]
+Refuter = Literal["placebo_treatment", "random_common_cause", "data_subset"]
+
+
+class Multiplicity(Spec):
+    """The correction for testing more than once."""
+
+    method: Correction = "holm"
+    """The procedure."""
+    family: Literal["role", "outcome", "all"] = "role"
+    """Which tests are corrected together: those of one role, of one outcome, or all."""
+
+
+class Analysis(Spec):
+    """The statistics of the trial."""
+
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    """The error rate; intervals have level 1 - alpha."""
+    reference: Name | None = None
+    """The arm that every other is compared with; default: the first arm that is ``none``."""
+    contrasts: tuple[tuple[Name, Name], ...] | None = None
+    """Pairs ``[treatment, reference]``; default: every arm against ``reference``."""
+    estimator: Estimator = "auto"
+    """``auto`` follows the assignment."""
+    covariates: tuple[str, ...] = ()
+    """Pre-treatment columns: of the prompts, or ``clean_outcome`` (the untouched model's)."""
+    multiplicity: Multiplicity = Multiplicity()
+    """The correction and its families."""
+    refuters: tuple[Refuter, ...] = ()
+    """DoWhy's refutations, run on primary contrasts."""
+
+
+class Power(Spec):
+    """What the trial is planned to find."""
+
+    target: float = Field(default=0.8, gt=0, lt=1)
+    """The power that is wanted."""
+    effect: float
+    """The smallest effect that matters."""
+    unit: Literal["sd", "outcome"] = "sd"
+    """Whether ``effect`` is in standard deviations or in the outcome's units."""
+    sd: float | None = Field(default=None, gt=0)
+    """The outcome's standard deviation."""
+    rho: Annotated[float, Field(gt=-1, lt=1)] | None = None
+    """The correlation of a unit's outcomes in two arms."""
+    icc: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """The intracluster correlation."""
+    active: Annotated[float, Field(gt=0, le=1)] | None = None
+    """The share of units on which the feature fires."""
+    pilot: Path | None = None
+    """A run folder that the numbers above are taken from."""

@@ -1,0 +1,159 @@
+"""The columns of every table that users touch. A table is checked where it enters and leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from causal_sae.errors import DataError, Place, did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Kind = Literal["text", "number", "integer", "flag"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table: what it holds, and whether a cell may be empty."""
+
+    kind: Kind
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """The contract of a table: its columns in order, and which of them foreign tables must bring."""
+
+    name: str
+    columns: Mapping[str, Column]
+    required: frozenset[str]
+
+    def check(self, frame: pd.DataFrame, place: Place | None = None) -> pd.DataFrame:
+        """Return ``frame`` when it has every required column.
+
+        Raises
+        ------
+        DataError
+            Names the missing column, the columns that are there, and the nearest of them.
+        """
+        missing = [column for column in self.columns if column in self.required - set(frame)]
+        if missing:
+            raise DataError(
+                f"the {self.name} table must have the column {missing[0]!r}; "
+                f"{did_you_mean(missing[0], frame.columns).replace('Allowed', 'It has')}",
+                place,
+            )
+        return frame
+
+    def conform(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The table with exactly the contract's columns first, in order, typed; extras follow."""
+        import pandas as pd  # noqa: PLC0415 - this module is on the path of `validate`
+
+        full = frame.reindex(columns=[*self.columns, *(c for c in frame if c not in self.columns)])
+        for name, column in self.columns.items():
+            if column.kind == "number":
+                full[name] = pd.to_numeric(full[name], errors="raise").astype("float64")
+            elif column.kind == "integer":
+                full[name] = full[name].astype("Int64")
+            elif column.kind == "flag":
+                full[name] = full[name].astype("boolean")
+            else:
+                full[name] = full[name].astype("string")
+        return full
+
+
+_TEXT, _NUMBER, _INTEGER, _FLAG = (
+    Column("text"),
+    Column("number"),
+    Column("integer"),
+    Column("flag"),
+)
+
+ASSIGNMENT = Table(
+    "assignment",
+    {
+        "unit_id": _TEXT,
+        "arm": _TEXT,
+        "block": _TEXT,
+        "cluster": _TEXT,
+        "propensity": _NUMBER,
+        "run_order": _INTEGER,
+    },
+    required=frozenset({"unit_id", "arm"}),
+)
+
+OBSERVATIONS = Table(
+    "observations",
+    {
+        "unit_id": _TEXT,
+        "arm": _TEXT,
+        "outcome": _TEXT,
+        "value": _NUMBER,
+        "block": _TEXT,
+        "cluster": _TEXT,
+        "exposed": _FLAG,
+        "received": _FLAG,
+        "dose": _NUMBER,
+        "status": _TEXT,
+        "draw": _INTEGER,
+        "sample": _INTEGER,
+    },
+    required=frozenset({"unit_id", "arm", "outcome", "value"}),
+)
+
+EFFECTS = Table(
+    "effects",
+    {
+        "outcome": _TEXT,
+        "role": _TEXT,
+        "treatment": _TEXT,
+        "reference": _TEXT,
+        "estimand": _TEXT,
+        "estimator": _TEXT,
+        "n_treatment": _INTEGER,
+        "n_reference": _INTEGER,
+        "mean_treatment": _NUMBER,
+        "mean_reference": _NUMBER,
+        "estimate": _NUMBER,
+        "std_error": _NUMBER,
+        "statistic": _NUMBER,
+        "df": _NUMBER,
+        "p_value": _NUMBER,
+        "conf_low": _NUMBER,
+        "conf_high": _NUMBER,
+        "conf_level": _NUMBER,
+        "family": _TEXT,
+        "family_size": _INTEGER,
+        "correction": _TEXT,
+        "p_adjusted": _NUMBER,
+        "reject": _FLAG,
+        "effect_size": _NUMBER,
+        "effect_size_kind": _TEXT,
+        "effect_size_low": _NUMBER,
+        "effect_size_high": _NUMBER,
+        "flags": _TEXT,
+    },
+    required=frozenset({"outcome", "treatment", "reference", "estimate"}),
+)
+
+FEATURES = Table(
+    "features",
+    {
+        "feature": _INTEGER,
+        "density": _NUMBER,
+        "mean_activation": _NUMBER,
+        "max_activation": _NUMBER,
+        "q50": _NUMBER,
+        "q90": _NUMBER,
+        "q99": _NUMBER,
+        "decoder_norm": _NUMBER,
+        "dead": _FLAG,
+        "dense": _FLAG,
+        "sharpness": _NUMBER,
+        "cohesion": _NUMBER,
+        "top_tokens": _TEXT,
+    },
+    required=frozenset({"feature", "density", "mean_activation", "decoder_norm"}),
+)

@@ -8,10 +8,10 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 
 
 class Spec(BaseModel):
-    """A frozen declaration: unknown keys are refused, the text under a field is its documentation."""
+    """A frozen declaration without unknown keys; the text under a field documents it."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, strict=False
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
     )
 
 

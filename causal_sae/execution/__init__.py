@@ -1,0 +1,1 @@
+"""Running the model: the only place that knows nnsight."""

@@ -1,0 +1,209 @@
+"""Finding an SAE and reading it, whatever its format."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from causal_sae.errors import Place, SAEError, did_you_mean
+from causal_sae.saes import dictionary_learning, gemma_scope, saelens, sparsify
+from causal_sae.saes.config import SAEConfig
+from causal_sae.saes.files import listing
+from causal_sae.saes.sae import SAE, build
+from causal_sae.saes.weights import Weights
+from causal_sae.spec.sources import (
+    HubSource,
+    PathSource,
+    SAEFormat,
+    SAELensRelease,
+    SAESpec,
+)
+
+
+@dataclass(frozen=True)
+class Format:
+    """One layout of files: how it is recognised and read."""
+
+    weights: tuple[str, ...]
+    """The names of its weights' files; any of them in a folder is this format."""
+    read: Callable[[Path], tuple[SAEConfig, Weights]]
+    """``(folder) -> (config, weights)``"""
+
+
+FORMATS: dict[str, Format] = {
+    "saelens": Format((saelens.WEIGHTS,), saelens.read),
+    "gemma_scope": Format((gemma_scope.WEIGHTS, gemma_scope.WEIGHTS_2), gemma_scope.read),
+    "dictionary_learning": Format((dictionary_learning.WEIGHTS,), dictionary_learning.read),
+    "sparsify": Format((sparsify.WEIGHTS,), sparsify.read),
+}
+
+CENTRED_REPOSITORIES = (
+    "jbloom/GPT2-Small-SAEs-Reformatted",
+    "jbloom/GPT2-Small-Feature-Splitting-Experiment-Layer-8",
+    "tommmcgrath/gpt2-small-mlp-out-saes",
+)
+"""SAEs of GPT-2 with centred writing weights, whose own files do not say so (SAELens's registry
+does)."""
+
+
+def load_sae(
+    path: Path,
+    format: SAEFormat = "auto",  # noqa: A002 - the trial file's own word
+    normalization_factor: float | None = None,
+    centre_activations: bool | None = None,
+) -> SAE:
+    """Read an SAE from a folder (or a Gemma Scope ``.npz``), in float32.
+
+    Parameters
+    ----------
+    path:
+        The folder that holds the SAE's files.
+    format:
+        How they are laid out; ``auto`` tells by their names.
+    normalization_factor:
+        Required by, and only allowed for, SAEs trained with ``expected_average_only_in``.
+    centre_activations:
+        Whether the SAE was trained on activations whose mean over the width was removed. None:
+        what its files say, and no when they say nothing.
+
+    Raises
+    ------
+    SAEError
+        When the files are missing, damaged, inconsistent, or of a kind that cannot be read.
+    """
+    path = Path(path)
+    name = detect_format(path) if format == "auto" else format
+    if name not in FORMATS:
+        raise SAEError(
+            f"the SAE's format {name!r} is unknown; {did_you_mean(name, ['auto', *FORMATS])}",
+            Place(file=path, field="sae.format"),
+        )
+    config, weights = FORMATS[name].read(_folder_of(path))
+    if centre_activations is not None:
+        config = replace(config, centre_activations=centre_activations)
+    return build(config, weights, normalization_factor)
+
+
+def detect_format(path: Path) -> str:
+    """The format of the files at ``path``, told by the names of the weights' files.
+
+    Raises
+    ------
+    SAEError
+        When no format's files, or those of several, are there; lists what was looked for.
+    """
+    names = (
+        {path.name}
+        if path.is_file()
+        else {p.name for p in path.iterdir()}
+        if path.is_dir()
+        else set()
+    )
+    found = [name for name, form in FORMATS.items() if names & set(form.weights)]
+    if path.suffix == ".npz" and path.is_file():
+        found = ["gemma_scope"]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise SAEError(
+            f"the folder holds files of several formats ({', '.join(found)}): say which as format.",
+            Place(file=path, field="sae.format"),
+        )
+    looked = "; ".join(f"{' or '.join(form.weights)} ({name})" for name, form in FORMATS.items())
+    raise SAEError(f"no SAE is here. Looked for {looked}. Found {listing(path)}.", Place(file=path))
+
+
+def _folder_of(path: Path) -> Path:
+    """The folder of an SAE named by one of its files; an ``.npz`` stays, as its name may vary."""
+    return path.parent if path.is_file() and path.suffix != ".npz" else path
+
+
+def open_sae(spec: SAESpec, base: Path) -> SAE:
+    """The SAE that a trial names, hooked where the trial says or else where the SAE says.
+
+    Parameters
+    ----------
+    spec:
+        The trial's ``sae`` section.
+    base:
+        The folder of the trial file, where relative paths start.
+
+    Raises
+    ------
+    SAEError
+        When it cannot be found or read, or nobody says where it reads.
+    """
+    sae = _fetch(spec, base)
+    hook = spec.hook or sae.config.hook
+    if hook is None:
+        raise SAEError(
+            "the SAE's files do not say where in the model it reads: give it in the trial, "
+            "such as `hook: blocks.8.hook_resid_post`.",
+            Place(file=sae.config.path, field="sae.hook"),
+        )
+    return replace(sae, config=replace(sae.config, hook=hook))
+
+
+def _fetch(spec: SAESpec, base: Path) -> SAE:
+    source = spec.source
+    if isinstance(source, PathSource):
+        path = (base / source.path.expanduser()).resolve()
+        return load_sae(path, spec.format, spec.normalization_factor)
+    if isinstance(source, HubSource):
+        centred = True if source.hub in CENTRED_REPOSITORIES else None
+        return load_sae(download(source), spec.format, spec.normalization_factor, centred)
+    return from_registry(source.saelens, spec.normalization_factor)
+
+
+def download(source: HubSource) -> Path:
+    """The local folder of an SAE on the Hugging Face hub, downloaded on first use.
+
+    Raises
+    ------
+    SAEError
+        When the hub cannot be reached, or has no such repository, revision or folder.
+    """
+    from huggingface_hub import snapshot_download  # noqa: PLC0415 - only this source needs it
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError  # noqa: PLC0415
+
+    wanted = [source.file, f"{source.file.rstrip('/')}/*"] if source.file else None
+    try:
+        folder = snapshot_download(source.hub, revision=source.revision, allow_patterns=wanted)
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        raise SAEError(
+            f"the SAE {source.hub!r} cannot be downloaded: {error}. Download it elsewhere and name "
+            "its folder as `source: {path: ...}`.",
+            Place(field="sae.source.hub"),
+        ) from error
+    return Path(folder) / (source.file or "")
+
+
+def from_registry(release: SAELensRelease, normalization_factor: float | None) -> SAE:
+    """An SAE of SAELens's registry, through SAELens itself.
+
+    Raises
+    ------
+    SAEError
+        When the optional extra is not installed, or SAELens cannot get the SAE.
+    """
+    field = Place(field="sae.source.saelens")
+    try:
+        import sae_lens  # noqa: PLC0415 - an optional extra of many packages
+    except ImportError as error:
+        raise SAEError(
+            "SAELens's registry needs SAELens: run `pip install causal-sae[saelens]`, or name a "
+            "folder as `source: {path: ...}`.",
+            field,
+        ) from error
+    try:
+        theirs = sae_lens.SAE.from_pretrained(release.release, release.id, device="cpu")
+    except (ValueError, KeyError, OSError) as error:
+        raise SAEError(
+            f"SAELens cannot get {release.release} / {release.id}: {error}.", field
+        ) from error
+    with tempfile.TemporaryDirectory() as folder:
+        theirs.save_model(folder)
+        sae = load_sae(Path(folder), "saelens", normalization_factor)
+    return replace(sae, config=replace(sae.config, path=None))

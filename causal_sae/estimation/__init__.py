@@ -1,0 +1,6 @@
+"""Statistics: estimators, corrections, effect sizes and refutation. Never loads torch."""
+
+from causal_sae.estimation.effects import estimate
+from causal_sae.estimation.flags import FLAGS, explain
+
+__all__ = ["FLAGS", "estimate", "explain"]

@@ -1,0 +1,107 @@
+"""Which estimator a trial gets, and why another would not fit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from causal_sae.errors import Place, SpecError, did_you_mean
+from causal_sae.estimation.estimators import ESTIMATORS, Estimator
+
+if TYPE_CHECKING:
+    from causal_sae.estimation.estimators.base import Structure
+    from causal_sae.spec import Trial
+
+UNAVAILABLE: dict[str, str] = {
+    "mixed": "paired, which makes no assumption about the units' distribution and has an exact "
+    "small-sample reference distribution",
+    "cace": "auto on a population whose eligibility asks for the feature to be active, which "
+    "estimates the effect among exposed prompts directly",
+    "logistic": "auto, which reports the risk difference of a 0/1 outcome with its interval",
+    "randomization": "auto, whose t-based inference is valid for the declared assignment",
+}
+"""Estimators that a trial can name and this version refuses, with what to use instead."""
+
+PREFERRED: dict[Structure, str] = {
+    "within-unit": "paired",
+    "blocked": "block",
+    "clustered": "cluster",
+    "blocked and clustered": "cluster",
+    "plain": "welch",
+}
+"""What ``auto`` takes; ancova in a plain design with covariates."""
+
+
+def structure(trial: Trial) -> Structure:
+    """What the assignment obliges the analysis to respect."""
+    if trial.within_unit:
+        return "within-unit"
+    blocked = bool(getattr(trial.assignment, "block_by", None))
+    clustered = trial.assignment.cluster_by is not None
+    if blocked and clustered:
+        return "blocked and clustered"
+    if clustered:
+        return "clustered"
+    return "blocked" if blocked else "plain"
+
+
+def choose(trial: Trial) -> tuple[str, Estimator]:
+    """The name of the trial's estimator, and the estimator.
+
+    Raises
+    ------
+    SpecError
+        When the declared estimator is not available, or does not fit the assignment or the
+        covariates: names the one that does.
+    """
+    name = trial.analysis.estimator
+    chosen = automatic(trial) if name == "auto" else str(name)
+    place = Place(field="analysis.estimator")
+    if chosen in UNAVAILABLE:
+        raise SpecError(
+            f"the estimator {chosen!r} is not available yet; use {UNAVAILABLE[chosen]}.", place
+        )
+    if chosen not in ESTIMATORS:
+        hint = did_you_mean(chosen, ESTIMATORS)
+        raise SpecError(f"the estimator must be a known one, got {chosen!r}; {hint}", place)
+    estimator = ESTIMATORS[chosen]
+    _fits_structure(trial, chosen, estimator)
+    _fits_covariates(trial, chosen, estimator)
+    return chosen, estimator
+
+
+def automatic(trial: Trial) -> str:
+    """The estimator that ``auto`` stands for."""
+    kind = structure(trial)
+    if kind == "plain" and trial.analysis.covariates:
+        return "ancova"
+    if kind == "plain" and trial.assignment.method == "factorial":
+        return "difference_in_means"
+    return PREFERRED[kind]
+
+
+def _fits_structure(trial: Trial, name: str, estimator: Estimator) -> None:
+    kind = structure(trial)
+    if kind not in estimator.structures:
+        raise SpecError(
+            f"the estimator {name!r} fits {' and '.join(sorted(estimator.structures))} designs, "
+            f"but the assignment {trial.assignment.method!r} is {kind}; use "
+            f"{automatic(trial)!r} or 'auto'.",
+            Place(field="analysis.estimator"),
+        )
+
+
+def _fits_covariates(trial: Trial, name: str, estimator: Estimator) -> None:
+    covariates = trial.analysis.covariates
+    place = Place(field="analysis.covariates")
+    if estimator.covariates == "required" and not covariates:
+        raise SpecError(
+            f"the estimator {name!r} needs covariates, but none are declared; declare some, such "
+            "as [clean_outcome], or use 'auto'.",
+            place,
+        )
+    if estimator.covariates == "none" and covariates:
+        raise SpecError(
+            f"the estimator {name!r} adjusts for nothing, but the covariates "
+            f"{', '.join(covariates)} are declared; use 'ancova' or 'lin', or remove them.",
+            place,
+        )

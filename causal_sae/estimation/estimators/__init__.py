@@ -1,0 +1,26 @@
+"""The estimators: one file each, a sample in, an estimate out; this dict is the list of them."""
+
+from __future__ import annotations
+
+from causal_sae.estimation.estimators import (
+    ancova,
+    block,
+    cluster,
+    difference_in_means,
+    lin,
+    paired,
+    welch,
+)
+from causal_sae.estimation.estimators.base import Estimator
+
+ESTIMATORS: dict[str, Estimator] = {
+    "welch": welch.ESTIMATOR,
+    "difference_in_means": difference_in_means.ESTIMATOR,
+    "ancova": ancova.ESTIMATOR,
+    "lin": lin.ESTIMATOR,
+    "block": block.ESTIMATOR,
+    "cluster": cluster.ESTIMATOR,
+    "paired": paired.ESTIMATOR,
+}
+
+__all__ = ["ESTIMATORS", "Estimator"]

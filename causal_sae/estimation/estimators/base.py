@@ -1,0 +1,25 @@
+"""What an estimator declares of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from causal_sae.estimation.inference import Estimate
+from causal_sae.estimation.sample import Sample
+
+Structure = Literal["plain", "blocked", "clustered", "blocked and clustered", "within-unit"]
+"""What the estimate must respect: how arms were assigned, and what units share."""
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """A way to an estimate, and the designs that it fits."""
+
+    fit: Callable[[Sample, float], Estimate]
+    """A sample and alpha in, an estimate out."""
+    structures: frozenset[Structure]
+    """The designs for which its standard error is right."""
+    covariates: Literal["none", "allowed", "required"]
+    """What it makes of pre-treatment covariates."""

@@ -1,0 +1,94 @@
+"""The short codes of the effects table's ``flags`` column, and what each of them tells a reader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+FLAGS: dict[str, str] = {
+    "missing_treatment": "This many units of the treatment arm have no usable outcome; the "
+    "analysis is of complete cases.",
+    "missing_reference": "This many units of the reference arm have no usable outcome; the "
+    "analysis is of complete cases.",
+    "differential_missing": "Outcomes are missing more often in one arm than in the other "
+    "(Fisher's exact test, p < 0.05), so complete cases may no longer be comparable.",
+    "partial_samples": "For this many units some draws or samples failed; their mean is over the "
+    "ones that did not.",
+    "incomplete_pairs": "This many units lack an outcome in one of the two arms and leave the "
+    "within-unit comparison.",
+    "blocks_dropped": "This many blocks hold units of one arm only and say nothing about the "
+    "difference; the estimate is of the other blocks.",
+    "too_few_units": "There are too few units for a standard error: no inference is made.",
+    "too_few_clusters": "An arm has fewer than two clusters, so the treatment cannot be told from "
+    "the cluster: no inference is made.",
+    "few_clusters": "There are only this many clusters; below 20 even CR2 intervals lean on their "
+    "degrees of freedom.",
+    "low_df": "The degrees of freedom are this low (below 4), where Satterthwaite's approximation "
+    "is known to be poor.",
+    "few_active": "The ablated feature fires on only this many of the treated units; below 30 a "
+    "nominal 95% interval covers noticeably less than 95%.",
+    "zero_inflated": "On this share of the units the outcome did not change at all; t-based "
+    "intervals cover less than they say when few units carry the effect.",
+    "constant_outcome": "The outcome has the same value on every unit of both arms.",
+    "exact_zero": "The difference is exactly zero, without any variation: p is set to 1 and the "
+    "interval to [0, 0].",
+    "no_variance": "The arms differ but the outcome does not vary within them, so no standard "
+    "error, p-value or interval can be formed.",
+    "finite_population_exact": "Every unit went through both arms and the claim is about these "
+    "units: the effect is known, and has no interval and no test.",
+    "finite_population_unavailable": "The claim is about these units, but some randomness or "
+    "missing outcomes remain; the interval is the one for a superpopulation and is conservative.",
+    "covariate_dropped": "This covariate is constant, or a combination of others, among the units "
+    "of the contrast and was left out.",
+    "covariates_absorbed": "Every unit is its own control, so covariates that are constant within "
+    "a unit change nothing.",
+    "singular": "The model cannot be fitted: there are too few units for its parameters, or one "
+    "unit alone decides a parameter.",
+    "matched_pairs": "Every block is one unit of each arm; the analysis is of within-pair "
+    "differences.",
+    "block_regression": "Blocks are too small for a variance of their own, or covariates are "
+    "adjusted for: block fixed effects with inverse-probability weights and an HC2 covariance.",
+    "block_interactions": "The arms' shares differ between blocks: the treatment is interacted "
+    "with the blocks, so that blocks count by their size.",
+    "precision_weighted": "The arms' shares differ between blocks that are too small to be "
+    "analysed one by one: blocks count by their precision rather than by their size.",
+    "fixed_draws": "An arm averages over this many random or placebo draws; the interval speaks "
+    "of these draws, not of others that could have been made.",
+    "margin_test": "The p-value and the statistic are those of the one-sided non-inferiority test "
+    "against the guardrail's margin; the interval is two-sided.",
+    "no_margin": "The guardrail has no margin, so non-inferiority cannot be shown.",
+    "non_inferior": "Harm as large as the margin is excluded.",
+    "harm_not_excluded": "Harm as large as the margin is not excluded; that is not evidence of "
+    "harm, and never evidence of safety.",
+    "p_missing": "There is no p-value; the family counts only the tests that exist.",
+    "post_hoc": "This comparison was not in the registered trial.",
+}
+"""Code -> the sentence that explains it. A code may carry a number: ``few_clusters:6``."""
+
+
+def join(codes: Iterable[str]) -> str:
+    """The codes as one table cell, each of them once and in the order of :data:`FLAGS`."""
+    order = list(FLAGS)
+    return ";".join(sorted(set(codes), key=lambda code: (order.index(name(code)), code)))
+
+
+def split(cell: object) -> tuple[str, ...]:
+    """The codes of one cell of the ``flags`` column; none when the cell is empty."""
+    return tuple(code for code in cell.split(";") if code) if isinstance(cell, str) else ()
+
+
+def name(code: str) -> str:
+    """The code without its number: ``few_clusters`` of ``few_clusters:6``."""
+    return code.partition(":")[0]
+
+
+def explain(code: str) -> str:
+    """The sentence behind a code, with the number that the code carries in front.
+
+    Raises
+    ------
+    KeyError
+        When no such code exists.
+    """
+    _, _, number = code.partition(":")
+    sentence = FLAGS[name(code)]
+    return f"({number}) {sentence}" if number else sentence

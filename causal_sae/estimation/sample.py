@@ -1,0 +1,102 @@
+"""The units of one contrast on one outcome: what every estimator is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector: TypeAlias = NDArray[np.float64]
+Matrix: TypeAlias = NDArray[np.float64]
+Codes: TypeAlias = NDArray[np.int64]
+Mask: TypeAlias = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One row per unit and arm, sorted by unit, the treatment's row first.
+
+    Blocks and clusters are integer codes; a design without them has None.
+    """
+
+    unit: NDArray[np.str_]
+    """[n] the unit of each row."""
+    outcome: Vector
+    """[n] the outcome in its own units, never missing."""
+    treated: Mask
+    """[n] whether the row is of the treatment arm."""
+    covariates: Matrix
+    """[n, k] pre-treatment covariates; k may be 0."""
+    covariate_names: tuple[str, ...] = ()
+    """The k columns' names."""
+    block: Codes | None = None
+    """[n] the block of each row."""
+    cluster: Codes | None = None
+    """[n] the cluster of each row."""
+    exposed: Mask | None = None
+    """[n] whether the feature fires on the untouched prompt, where that was recorded."""
+    clean: Vector | None = None
+    """[n] the untouched model's outcome, where that was recorded."""
+
+    def __len__(self) -> int:
+        return len(self.outcome)
+
+    @property
+    def arms(self) -> tuple[Vector, Vector]:
+        """The outcomes of the treatment and of the reference."""
+        return self.outcome[self.treated], self.outcome[~self.treated]
+
+    @property
+    def spread(self) -> float:
+        """The range of the outcome, the yardstick of what counts as numerical noise."""
+        return float(np.ptp(self.outcome)) if len(self) else 0.0
+
+    def take(self, rows: Mask) -> Sample:
+        """The sample of those rows."""
+        return replace(
+            self,
+            unit=self.unit[rows],
+            outcome=self.outcome[rows],
+            treated=self.treated[rows],
+            covariates=self.covariates[rows],
+            block=None if self.block is None else self.block[rows],
+            cluster=None if self.cluster is None else self.cluster[rows],
+            exposed=None if self.exposed is None else self.exposed[rows],
+            clean=None if self.clean is None else self.clean[rows],
+        )
+
+
+def complete_pairs(sample: Sample) -> tuple[Sample, tuple[str, ...]]:
+    """The units that have both arms, and a flag that counts the others."""
+    _, inverse, count = np.unique(sample.unit, return_inverse=True, return_counts=True)
+    lost = int(np.sum(count != 2))
+    flags = (f"incomplete_pairs:{lost}",) if lost else ()
+    return sample.take(count[inverse] == 2), flags
+
+
+def shared_blocks(sample: Sample) -> tuple[Sample, tuple[str, ...]]:
+    """The blocks that have units of both arms, and a flag that counts the others."""
+    if sample.block is None or not len(sample):
+        return sample, ()
+    treated, total = block_counts(sample.block, sample.treated)
+    present = total > 0
+    usable = present & (treated > 0) & (treated < total)
+    lost = int(np.sum(present & ~usable))
+    flags = (f"blocks_dropped:{lost}",) if lost else ()
+    return sample.take(usable[sample.block]), flags
+
+
+def block_counts(block: Codes, treated: Mask) -> tuple[Codes, Codes]:
+    """How many treated units, and how many units, each block has: two arrays [blocks]."""
+    length = int(block.max()) + 1
+    return (
+        np.bincount(block, weights=treated, minlength=length).astype(np.int64),
+        np.bincount(block, minlength=length).astype(np.int64),
+    )
+
+
+def differences(sample: Sample) -> Vector:
+    """[pairs] treatment minus reference within each unit, in the order of the units."""
+    return sample.outcome[sample.treated] - sample.outcome[~sample.treated]

@@ -1,0 +1,123 @@
+"""One row of the table of effects, as the report reads it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+from causal_sae.reporting import numbers
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CORRECTIONS = {
+    "none": "unadjusted",
+    "bonferroni": "Bonferroni-adjusted",
+    "holm": "Holm-adjusted",
+    "hochberg": "Hochberg-adjusted",
+    "hommel": "Hommel-adjusted",
+    "bh": "Benjamini-Hochberg-adjusted",
+    "by": "Benjamini-Yekutieli-adjusted",
+    "dunnett": "Dunnett-adjusted",
+    "maxt": "max-T-adjusted",
+    "fixed_sequence": "fixed-sequence",
+}
+EFFECT_SIZES = {
+    "hedges_g": "g",
+    "cohen_d": "d",
+    "cohen_dz": "d_z",
+    "cohen_d_z": "d_z",
+    "risk_difference": "RD",
+    "cliffs_delta": "δ",
+    "cliff_delta": "δ",
+    "cles": "CLES",
+}
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Treatment minus reference on one outcome. Numbers that are missing are NaN."""
+
+    outcome: str
+    role: str
+    treatment: str
+    reference: str
+    estimand: str
+    estimator: str
+    n_treatment: int
+    n_reference: int
+    mean_treatment: float
+    mean_reference: float
+    estimate: float
+    conf_low: float
+    conf_high: float
+    conf_level: float
+    p_value: float
+    p_adjusted: float
+    reject: bool
+    family_size: int
+    correction: str
+    effect_size: float
+    effect_size_kind: str
+    effect_size_low: float
+    effect_size_high: float
+    flags: str
+
+    @property
+    def estimated(self) -> bool:
+        """Whether there is an estimate with an interval, which may be open on one side."""
+        bounds = math.isnan(self.conf_low) or math.isnan(self.conf_high)
+        return math.isfinite(self.estimate) and not bounds
+
+    @property
+    def contrast(self) -> str:
+        """``ablate - sham``."""
+        return f"{self.treatment} {numbers.MINUS} {self.reference}"
+
+    @property
+    def with_interval(self) -> str:
+        """``-0.421 [-0.484, -0.358]``."""
+        return numbers.with_interval(self.estimate, self.conf_low, self.conf_high)
+
+    @property
+    def adjusted(self) -> str:
+        """How the p-value was adjusted: ``Holm-adjusted``."""
+        return CORRECTIONS.get(self.correction, self.correction or "unadjusted")
+
+    @property
+    def p(self) -> float:
+        """The adjusted p-value, or the raw one where nothing was adjusted."""
+        return self.p_value if math.isnan(self.p_adjusted) else self.p_adjusted
+
+    @property
+    def size_symbol(self) -> str:
+        """``g``, ``d_z``, ``RD``, or the kind as it is."""
+        return EFFECT_SIZES.get(self.effect_size_kind, self.effect_size_kind)
+
+    @property
+    def flag_list(self) -> tuple[str, ...]:
+        """The flags, one by one."""
+        return split_flags(self.flags)
+
+
+def split_flags(text: str) -> tuple[str, ...]:
+    """Flags of one cell, which are separated by semicolons."""
+    return tuple(part.strip() for part in text.split(";") if part.strip())
+
+
+def read_effects(effects: pd.DataFrame) -> tuple[Effect, ...]:
+    """The rows of a table of effects; a foreign table may lack optional columns."""
+    from causal_sae.tables import EFFECTS  # noqa: PLC0415 - pandas loads with its first use
+
+    full = EFFECTS.conform(EFFECTS.check(effects))
+    empty: dict[str, str | int | float | bool] = {"str": "", "int": 0, "float": math.nan}
+    empty["bool"] = False
+    kinds = {f.name: str(f.type) for f in fields(Effect)}
+    columns = {
+        name: full[name].astype("object").where(full[name].notna(), empty[kind])
+        for name, kind in kinds.items()
+    }
+    return tuple(
+        Effect(**{name: columns[name].iloc[i] for name in kinds}) for i in range(len(full))
+    )

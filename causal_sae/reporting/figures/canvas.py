@@ -1,0 +1,63 @@
+"""What all figures share: palette, style, and a canvas outside pyplot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from causal_sae.reporting import wording
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+INK, MUTED, RULE = "#1b1d21", "#6a6f78", "#c9cdd3"
+BLUE, VERMILION, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#a6588f"
+ROLE_COLOURS = {"primary": BLUE, "secondary": MUTED, "guardrail": VERMILION, "exploratory": PURPLE}
+PART_COLOURS: dict[wording.Part, str] = {"active": BLUE, "placebo": VERMILION, "control": MUTED}
+WIDTH = 7.0
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The look of every figure: a white page, thin axes, text that stays text in SVG."""
+    import matplotlib as mpl  # noqa: PLC0415
+    import seaborn as sns  # noqa: PLC0415
+
+    looks = {
+        **sns.axes_style("ticks"),
+        "font.family": "DejaVu Sans",
+        "font.size": 9.0,
+        "axes.labelsize": 9.0,
+        "axes.titlesize": 9.5,
+        "xtick.labelsize": 8.5,
+        "ytick.labelsize": 9.0,
+        "axes.linewidth": 0.7,
+        "xtick.major.width": 0.7,
+        "xtick.major.size": 3.0,
+        "ytick.major.size": 0.0,
+        "text.color": INK,
+        "axes.labelcolor": INK,
+        "xtick.color": INK,
+        "ytick.color": INK,
+        "axes.edgecolor": RULE,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "svg.fonttype": "none",
+        "svg.hashsalt": "causal-sae",
+        "axes.unicode_minus": True,
+        "text.parse_math": False,
+    }
+    with mpl.rc_context(looks):
+        yield
+
+
+def canvas(height: float, panels: int = 1, heights: Sequence[float] | None = None) -> Figure:
+    """A figure with ``panels`` axes one under the other, unknown to pyplot; inches."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.subplots(panels, 1, squeeze=False, height_ratios=list(heights or [1.0] * panels))
+    return figure

@@ -1,0 +1,152 @@
+"""The dose: how the outcome follows it, and whether it arrived as declared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from causal_sae.reporting import wording
+from causal_sae.reporting.figures.canvas import (
+    BLUE,
+    INK,
+    MUTED,
+    PART_COLOURS,
+    RULE,
+    canvas,
+    style,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from causal_sae.reporting.record import TrialRecord
+    from causal_sae.spec import Trial
+
+
+def dose_ladder(trial: Trial) -> tuple[str, ...]:
+    """Arms that do the same to the same features in at least two different doses, else nothing."""
+    groups: dict[str, list[str]] = {}
+    for arm in trial.arms:
+        declared = arm.intervention
+        if declared.kind in {"scale", "clamp", "add"} and wording.part(arm) == "active":
+            rest = declared.model_dump(exclude={"factor"})
+            dose = rest.get("dose")
+            rest["dose"] = dose["of"] if isinstance(dose, dict) else None
+            groups.setdefault(repr(rest), []).append(arm.name)
+    longest = max(groups.values(), key=len, default=[])
+    return tuple(longest) if len(longest) > 1 else ()
+
+
+def dose_response(record: TrialRecord) -> Figure | None:
+    """Mean outcome against the dose that was received, with t-intervals; None without a ladder."""
+    arms = dose_ladder(record.trial)
+    observations = record.observations
+    if not arms or "dose" not in observations or observations["dose"].isna().all():
+        return None
+    outcomes = [o.name for o in record.trial.outcomes if (observations["outcome"] == o.name).any()]
+    with style():
+        figure = canvas(2.3 * len(outcomes) + 0.2, len(outcomes))
+        for axes, outcome in zip(figure.axes, outcomes, strict=True):
+            of_outcome = observations.loc[observations["outcome"] == outcome]
+            _dose_panel(axes, of_outcome, arms, record.trial)
+            axes.set_ylabel(outcome)
+        figure.axes[-1].set_xlabel("dose received, mean over prompts (activation units)")
+    return figure
+
+
+def _dose_panel(axes: Axes, rows: pd.DataFrame, arms: Sequence[str], trial: Trial) -> None:
+    level = 1 - trial.analysis.alpha
+    reference = mean_interval(_arm_values(rows, trial.reference), level)
+    if math.isfinite(reference[0]):
+        axes.axhspan(reference[1], reference[2], color=RULE, alpha=0.5, linewidth=0, zorder=0)
+        axes.axhline(reference[0], color=MUTED, linewidth=0.9, zorder=1, gid="reference")
+        axes.annotate(
+            trial.reference,
+            (1.0, reference[0]),
+            xycoords=("axes fraction", "data"),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8.5,
+            color=MUTED,
+            annotation_clip=False,
+        )
+    points = sorted(
+        (float(rows.loc[rows["arm"] == arm, "dose"].mean()), arm)
+        for arm in arms
+        if rows.loc[rows["arm"] == arm, "dose"].notna().any()
+    )
+    summaries = [mean_interval(_arm_values(rows, arm), level) for _, arm in points]
+    doses, means = [dose for dose, _ in points], [mean for mean, _, _ in summaries]
+    axes.plot(doses, means, color=BLUE, linewidth=1, alpha=0.6, zorder=2)
+    for dose, (mean, low, high), (_, arm) in zip(doses, summaries, points, strict=True):
+        axes.plot([dose, dose], [low, high], color=BLUE, linewidth=1.6, zorder=3)
+        axes.plot([dose], [mean], "o", color=BLUE, markersize=6, zorder=4, gid=f"dose-{arm}")
+        axes.annotate(
+            arm, (dose, mean), xytext=(6, 5), textcoords="offset points", fontsize=8.5, color=INK
+        )
+    axes.tick_params(axis="y", length=3)
+
+
+def _arm_values(rows: pd.DataFrame, arm: str) -> NDArray[np.float64]:
+    of_arm = rows.loc[(rows["arm"] == arm) & rows["value"].notna()]
+    return np.asarray(of_arm.groupby("unit_id")["value"].mean(), dtype=np.float64)
+
+
+def mean_interval(values: NDArray[np.float64], level: float) -> tuple[float, float, float]:
+    """Mean and t-interval of a sample ``[n]``; NaN where there are none, or no interval of one."""
+    from scipy import stats  # noqa: PLC0415
+
+    if len(values) == 0:
+        return math.nan, math.nan, math.nan
+    mean = float(values.mean())
+    if len(values) == 1:
+        return mean, math.nan, math.nan
+    half = float(stats.t.ppf(0.5 + level / 2, len(values) - 1) * values.std(ddof=1))
+    half /= math.sqrt(len(values))
+    return mean, mean - half, mean + half
+
+
+def manipulation(record: TrialRecord) -> Figure | None:
+    """The dose asked for against the activation found on re-encoding; None if it was not kept."""
+    observations = record.observations
+    if "reencoded" not in observations or "dose" not in observations:
+        return None
+    kept = observations.dropna(subset=["dose", "reencoded"])
+    kept = kept.drop_duplicates(["unit_id", "arm", "dose", "reencoded"])
+    if kept.empty:
+        return None
+    with style():
+        figure = canvas(3.4)
+        _manipulation_panel(figure.axes[0], kept, record.trial)
+    return figure
+
+
+def _manipulation_panel(axes: Axes, kept: pd.DataFrame, trial: Trial) -> None:
+    low = float(kept[["dose", "reencoded"]].min().min())
+    high = float(kept[["dose", "reencoded"]].max().max())
+    axes.plot([low, high], [low, high], color=MUTED, linewidth=0.8, gid="identity", zorder=1)
+    markers = "oDs^vP<>"
+    arms = [arm for arm in trial.arms if (kept["arm"] == arm.name).any()]
+    for i, arm in enumerate(arms):
+        rows = kept.loc[kept["arm"] == arm.name]
+        axes.scatter(
+            rows["dose"].to_numpy("float64"),
+            rows["reencoded"].to_numpy("float64"),
+            s=18,
+            marker=markers[i % len(markers)],
+            color=PART_COLOURS[wording.part(arm)],
+            alpha=0.5,
+            linewidths=0,
+            label=arm.name,
+            zorder=2,
+        )
+    axes.set(xlabel="activation asked for", ylabel="activation found on re-encoding")
+    axes.tick_params(axis="y", length=3)
+    axes.legend(frameon=False, loc="upper left", fontsize=8.5)

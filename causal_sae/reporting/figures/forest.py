@@ -1,0 +1,108 @@
+"""The forest plot: estimates and intervals, one panel per outcome."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from causal_sae.reporting import numbers
+from causal_sae.reporting.effect import Effect, read_effects
+from causal_sae.reporting.figures.canvas import MUTED, ROLE_COLOURS, VERMILION, canvas, style
+from causal_sae.reporting.harm import signed_margin
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from causal_sae.spec import Trial
+
+
+def forest(effects: pd.DataFrame, margins: dict[str, float] | None = None) -> Figure:
+    """Estimates and intervals, one panel per outcome because units differ.
+
+    Parameters
+    ----------
+    effects:
+        :data:`causal_sae.tables.EFFECTS`.
+    margins:
+        Guardrail outcome to its margin, signed as the estimate is: positive where an increase
+        harms.
+
+    Notes
+    -----
+    Filled marks: rejected after adjustment; hollow: not. The dashed line is the margin.
+    """
+    rows = read_effects(effects)
+    outcomes = list(dict.fromkeys(row.outcome for row in rows))
+    groups = [[row for row in rows if row.outcome == outcome] for outcome in outcomes]
+    heights = [len(group) + 1.6 for group in groups]
+    with style():
+        figure = canvas(0.27 * sum(heights) + 0.2, len(groups), heights)
+        for axes, group in zip(figure.axes, groups, strict=True):
+            _forest_panel(axes, group, (margins or {}).get(group[0].outcome))
+    return figure
+
+
+def _forest_panel(axes: Axes, rows: Sequence[Effect], margin: float | None) -> None:
+    places = np.arange(len(rows))[::-1]
+    colour = ROLE_COLOURS.get(rows[0].role, MUTED)
+    axes.axvline(0, color=MUTED, linewidth=0.8, zorder=1, gid="no-difference")
+    if margin is not None:
+        axes.axvline(margin, color=VERMILION, linewidth=1, dashes=(4, 3), zorder=1, gid="margin")
+        axes.annotate(
+            f"margin {numbers.declared(margin)}",
+            (margin, 1.0),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 2),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+            color=VERMILION,
+        )
+    for place, row in zip(places, rows, strict=True):
+        if row.estimated:
+            _forest_mark(axes, float(place), row, colour)
+        axes.annotate(
+            row.with_interval if row.estimated else "not estimated",
+            (1.02, float(place)),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            fontsize=8.5,
+            annotation_clip=False,
+        )
+    axes.set_yticks(places, [row.contrast for row in rows])
+    axes.set_ylim(-0.6, len(rows) - 0.4)
+    axes.set_title(f"{rows[0].outcome}  ({rows[0].role})", loc="left", color=colour)
+    axes.spines["left"].set_visible(False)
+    axes.locator_params(axis="x", nbins=6)
+
+
+def _forest_mark(axes: Axes, place: float, row: Effect, colour: str) -> None:
+    low, high = axes.get_xlim()
+    bounds = [
+        b if math.isfinite(b) else limit
+        for b, limit in ((row.conf_low, low), (row.conf_high, high))
+    ]
+    axes.plot(bounds, [place, place], color=colour, linewidth=1.6, solid_capstyle="butt", zorder=2)
+    axes.plot(
+        [row.estimate],
+        [place],
+        marker="o",
+        markersize=6.5,
+        markerfacecolor=colour if row.reject else "white",
+        markeredgecolor=colour,
+        markeredgewidth=1.5,
+        linestyle="none",
+        zorder=3,
+        gid="rejected" if row.reject else "not-rejected",
+    )
+
+
+def margins_of(trial: Trial) -> dict[str, float]:
+    """Each guardrail's margin on the axis of its estimate."""
+    signed = {o.name: signed_margin(o) for o in trial.outcomes if o.role == "guardrail"}
+    return {name: margin for name, margin in signed.items() if margin is not None}

@@ -1,0 +1,124 @@
+"""Whether the treatments are shown to spare what they must not touch.
+
+A guardrail is a non-inferiority question: harm is excluded when the whole interval stays short of
+the margin, not when a test of no difference fails to reject.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from causal_sae.reporting import numbers, wording
+from causal_sae.reporting.effect import Effect
+
+if TYPE_CHECKING:
+    from causal_sae.spec import Outcome, Trial
+
+HarmStatus = Literal["excluded", "not_excluded", "shown", "none_declared"]
+
+
+@dataclass(frozen=True)
+class Guardrail:
+    """One treatment on one guardrail outcome."""
+
+    outcome: str
+    treatment: str
+    reference: str
+    status: HarmStatus
+    margin: float | None
+    harm: Literal["increase", "decrease"]
+    effect: Effect | None
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Harm:
+    """The worst that the guardrails say, and each of them."""
+
+    status: HarmStatus
+    sentence: str
+    guardrails: tuple[Guardrail, ...] = ()
+
+
+def signed_margin(outcome: Outcome) -> float | None:
+    """The margin on the axis of the estimate: positive when an increase harms, else negative."""
+    if outcome.margin is None:
+        return None
+    return outcome.margin if outcome.harm == "increase" else -outcome.margin
+
+
+def assess_harm(trial: Trial, effects: Sequence[Effect]) -> Harm:
+    """Every treatment arm against its control on every guardrail outcome."""
+    outcomes = [outcome for outcome in trial.outcomes if outcome.role == "guardrail"]
+    if not outcomes:
+        return Harm("none_declared", "")
+    parts = {arm.name: wording.part(arm) for arm in trial.arms}
+    active = [name for name, part in parts.items() if part == "active"]
+    treatments = active or list(dict.fromkeys(t for t, _ in trial.contrasts))
+    rails = tuple(
+        _assess(outcome, treatment, _against_control(effects, outcome.name, treatment, parts))
+        for outcome in outcomes
+        for treatment in treatments
+    )
+    return Harm(_worst(rails), _summary(rails), rails)
+
+
+def _against_control(
+    effects: Sequence[Effect], outcome: str, treatment: str, parts: dict[str, wording.Part]
+) -> Effect | None:
+    rows = [e for e in effects if e.outcome == outcome and e.treatment == treatment]
+    return next((e for e in rows if parts.get(e.reference) == "control"), None)
+
+
+def _assess(outcome: Outcome, treatment: str, effect: Effect | None) -> Guardrail:
+    def rail(status: HarmStatus, sentence: str) -> Guardrail:
+        reference = effect.reference if effect else ""
+        return Guardrail(
+            outcome.name,
+            treatment,
+            reference,
+            status,
+            outcome.margin,
+            outcome.harm,
+            effect,
+            sentence,
+        )
+
+    if effect is None or not effect.estimated:
+        return rail("not_excluded", "Not estimated against a control arm.")
+    if outcome.margin is None:
+        return rail("not_excluded", "No margin was declared, so no harm can be excluded.")
+    sign = 1.0 if outcome.harm == "increase" else -1.0
+    # On the axis where more is worse: the largest harm and the smallest that fit the data.
+    most, least = sorted((sign * effect.conf_low, sign * effect.conf_high), reverse=True)
+    if most < outcome.margin:
+        return rail("excluded", "The whole interval stays short of the margin.")
+    if least > outcome.margin:
+        return rail("shown", "The whole interval lies beyond the margin.")
+    return rail("not_excluded", "The interval reaches the margin.")
+
+
+def _worst(rails: Sequence[Guardrail]) -> HarmStatus:
+    order: tuple[HarmStatus, ...] = ("shown", "not_excluded", "excluded")
+    return next(status for status in order if any(r.status == status for r in rails))
+
+
+def _summary(rails: Sequence[Guardrail]) -> str:
+    worst = _worst(rails)
+    names = wording.listed(list(dict.fromkeys(_beyond(r) for r in rails if r.status == worst)))
+    treatments = list(dict.fromkeys(r.treatment for r in rails))
+    worst_arms = list(dict.fromkeys(r.treatment for r in rails if r.status == worst))
+    under = f" under {wording.listed(worst_arms)}" if worst_arms != treatments else ""
+    if worst == "excluded":
+        return f"harm to {names} is excluded"
+    if worst == "shown":
+        return f"but harm to {names} is shown{under}"
+    return f"but harm to {names} is not excluded{under}"
+
+
+def _beyond(rail: Guardrail) -> str:
+    if rail.margin is None:
+        return f"{rail.outcome} (no margin declared)"
+    return f"{rail.outcome} beyond the margin of {numbers.declared(rail.margin)}"

@@ -1,0 +1,176 @@
+"""Everything that a report shows, gathered in one frozen record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from causal_sae.spec import Trial
+
+NO_OBSERVATION = "no observation"
+NO_REASON = "no value, no reason given"
+
+
+class Manifest(TypedDict, total=False):
+    """Where a run came from: the content of ``manifest.json``. Every key may be absent."""
+
+    run_id: str
+    command: str
+    started: str
+    finished: str
+    versions: Mapping[str, str]
+    hashes: Mapping[str, str]
+    seed: int
+    device: str
+    timings: Mapping[str, float]
+    """Seconds by stage."""
+    registered: str | None
+    """When the trial was registered; None or absent: it was not."""
+    deviations: list[str]
+    """What differs from the registration, one sentence each."""
+
+
+@dataclass(frozen=True)
+class ArmFlow:
+    """What became of the units of one arm; None: it was not recorded."""
+
+    arm: str
+    randomised: int
+    delivered: int | None
+    exposed: int | None
+    analysed: int
+    missing: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The numbers of the CONSORT flow diagram, in units."""
+
+    assessed: int
+    eligible: int
+    randomised: int
+    excluded: Mapping[str, int]
+    """Reason to number of units."""
+    arms: tuple[ArmFlow, ...]
+    outcome: str
+    """The outcome that ``analysed`` and ``missing`` speak of."""
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One run as its report tells it. Nothing here needs a model.
+
+    Parameters
+    ----------
+    trial:
+        The declaration.
+    assignment, observations, effects:
+        The tables of :mod:`causal_sae.tables`.
+    diagnostics:
+        One row per check: check, status (``pass``, ``warn`` or ``fail``), value, limit, sentence.
+    balance:
+        covariate, arm, reference, mean_treatment, mean_reference, sd, smd.
+    refutations:
+        outcome, treatment, reference, refuter, passed, sentence.
+    flow:
+        The numbers of the flow diagram; see :func:`count_flow`.
+    manifest:
+        Where the run came from.
+    identification:
+        Why the difference between arms is the effect, in words.
+    trial_text:
+        The trial file as it was run; default: written from ``trial``.
+    """
+
+    trial: Trial
+    assignment: pd.DataFrame
+    observations: pd.DataFrame
+    effects: pd.DataFrame
+    flow: Flow
+    manifest: Manifest
+    diagnostics: pd.DataFrame | None = None
+    balance: pd.DataFrame | None = None
+    refutations: pd.DataFrame | None = None
+    identification: str = ""
+    trial_text: str = ""
+
+
+def main_outcome(trial: Trial) -> str:
+    """The first primary outcome, or the first of all."""
+    primary = (outcome.name for outcome in trial.outcomes if outcome.role == "primary")
+    return next(primary, trial.outcomes[0].name)
+
+
+def count_flow(
+    trial: Trial,
+    assignment: pd.DataFrame,
+    observations: pd.DataFrame,
+    excluded: Mapping[str, int] | None = None,
+) -> Flow:
+    """Count units from the tables.
+
+    Parameters
+    ----------
+    trial:
+        Names the arms and, for ``analysed``, the outcome: the first primary one.
+    assignment, observations:
+        The tables of :mod:`causal_sae.tables`.
+    excluded:
+        Reasons for which prompts did not enter, and how many.
+    """
+    left_out = dict(excluded or {})
+    randomised = int(assignment["unit_id"].nunique())
+    outcome = main_outcome(trial)
+    of_outcome = observations.loc[observations["outcome"] == outcome]
+    arms = tuple(
+        _arm_flow(
+            arm.name,
+            assignment.loc[assignment["arm"] == arm.name, "unit_id"],
+            of_outcome.loc[of_outcome["arm"] == arm.name],
+        )
+        for arm in trial.arms
+    )
+    return Flow(
+        assessed=randomised + sum(left_out.values()),
+        eligible=randomised,
+        randomised=randomised,
+        excluded=left_out,
+        arms=arms,
+        outcome=outcome,
+    )
+
+
+def _arm_flow(arm: str, units: pd.Series[str], rows: pd.DataFrame) -> ArmFlow:
+    measured = rows["value"].notna()
+    analysed = set(rows.loc[measured, "unit_id"])
+    reasons = _reasons(rows.loc[~measured & ~rows["unit_id"].isin(analysed)])
+    silent = len(set(units) - set(rows["unit_id"]))
+    if silent:
+        reasons[NO_OBSERVATION] = reasons.get(NO_OBSERVATION, 0) + silent
+    return ArmFlow(
+        arm=arm,
+        randomised=int(units.nunique()),
+        delivered=_units_where(rows, "received"),
+        exposed=_units_where(rows, "exposed"),
+        analysed=len(analysed),
+        missing=reasons,
+    )
+
+
+def _units_where(rows: pd.DataFrame, column: str) -> int | None:
+    if column not in rows or rows[column].isna().all():
+        return None
+    return int(rows.loc[rows[column].fillna(False).astype(bool), "unit_id"].nunique())
+
+
+def _reasons(rows: pd.DataFrame) -> dict[str, int]:
+    """How many units are missing for which reason; the first reason of a unit counts."""
+    first = rows.drop_duplicates("unit_id")
+    if "status" not in first:
+        return {NO_REASON: len(first)} if len(first) else {}
+    status = first["status"].astype("string").fillna(NO_REASON).replace("ok", NO_REASON)
+    return {str(reason): int(n) for reason, n in status.value_counts().items()}

@@ -1,0 +1,77 @@
+"""Figures inside the page: SVG that takes the page's fonts and its light or dark colours."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import TYPE_CHECKING
+
+from causal_sae.reporting.figures.canvas import (
+    BLUE,
+    GREEN,
+    INK,
+    MUTED,
+    PURPLE,
+    RULE,
+    VERMILION,
+    style,
+)
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+    from matplotlib.figure import Figure
+
+INHERITED = {
+    INK: "var(--ink)",
+    MUTED: "var(--muted)",
+    RULE: "var(--rule-strong)",
+    BLUE: "var(--blue)",
+    VERMILION: "var(--vermilion)",
+    GREEN: "var(--green)",
+    PURPLE: "var(--purple)",
+    "#ffffff": "var(--paper)",
+}
+
+
+def inline(figure: Figure, name: str, alt: str) -> Markup:
+    """The figure as an ``<svg>`` element.
+
+    Parameters
+    ----------
+    figure:
+        A figure of :mod:`causal_sae.reporting.figures`.
+    name:
+        Prefix of every id, so that two figures of a page do not share one.
+    alt:
+        What a reader who does not see the figure is told.
+    """
+    from markupsafe import Markup, escape  # noqa: PLC0415
+
+    buffer = io.StringIO()
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    with style():
+        figure.savefig(buffer, format="svg", metadata=nothing, transparent=True)
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    view = re.search(r'viewBox="([^"]*)"', text)
+    title = f"<title>{escape(alt)}</title>"
+    opening = f'<svg viewBox="{view[1] if view else ""}" role="img" class="figure">{title}'
+    text = opening + re.sub(r"^<svg[^>]*>", "", text)
+    text = _own_ids(text, name)
+    for colour, variable in INHERITED.items():
+        text = re.sub(re.escape(colour), variable, text, flags=re.IGNORECASE)
+    # Safe: matplotlib escapes the text that it draws, and the title is escaped above.
+    return Markup(_page_fonts(text))
+
+
+def _own_ids(text: str, name: str) -> str:
+    text = re.sub(r'\bid="([^"]*)"', rf'id="{name}-\1"', text)
+    text = re.sub(r'xlink:href="#([^"]*)"', rf'href="#{name}-\1"', text)
+    return re.sub(r"url\(#([^)]*)\)", rf"url(#{name}-\1)", text)
+
+
+def _page_fonts(text: str) -> str:
+    """Drop the font families, keep the sizes."""
+    text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", text)
+    return re.sub(r"font-family: [^;\"]*;?", "", text)

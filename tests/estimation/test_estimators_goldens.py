@@ -17,7 +17,7 @@ CASES = pd.read_csv(GOLDENS / "estimates.csv", keep_default_na=False)
 
 @pytest.mark.parametrize("row", CASES.to_dict("records"), ids=CASES["case"].tolist())
 def test_agrees_with_r(row: dict[str, Any], make_sample: Any, golden: Any) -> None:
-    frame = golden(f"data_{row['data']}").assign(**{})
+    frame = golden(f"data_{row['data']}")
     name, _, clustered = str(row["estimator"]).partition(" ")
     if name == "paired":
         frame = frame.sort_values(["unit", "z"], ascending=[True, False])

@@ -76,7 +76,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 def read_npz(path: Path) -> dict[str, Tensor]:
     """The arrays in an npz file; pickled objects are refused, as they could run code."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return {name: torch.from_numpy(np.array(arrays[name])) for name in arrays}
     except (ValueError, OSError, TypeError, zipfile.BadZipFile) as error:
         raise SAEError(

@@ -51,7 +51,8 @@ def _constant_norm(x: Tensor) -> Frame:
 
 def _layer_norm(x: Tensor) -> Frame:
     """Mean 0 and (unbiased) standard deviation 1 over the width of the activation."""
-    std, mean = torch.std_mean(x, dim=-1, keepdim=True)
+    mean = x.mean(dim=-1, keepdim=True)
+    std = (x - mean).std(dim=-1, keepdim=True)
     return Frame(mean, std + LAYER_NORM_EPSILON, std)
 
 

@@ -24,7 +24,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """The contract of a table: its columns in order, and which of them foreign tables must bring."""
+    """The contract of a table: its columns in order, and those a foreign table must bring."""
 
     name: str
     columns: Mapping[str, Column]

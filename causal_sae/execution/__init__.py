@@ -1,1 +1,1 @@
-"""Running the model: the only place that knows nnsight."""
+"""Run interventions on a language model: the only place that knows nnsight."""

@@ -82,7 +82,7 @@ class Ablate(Spec):
     features: FeatureSelection
     """Feature indices, ``{placebo_for: [...]}``, or ``all`` in a screen."""
     to: Literal["zero", "mean", "resample"] = "zero"
-    """Zero, the feature's mean over text, or its value at a random position of another prompt."""
+    """Zero, the feature's mean over text, or its value at a random position of a random prompt."""
 
 
 class Scale(Spec):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, PrivateAttr, StringConstraints
 
 from causal_sae.spec.analysis import Analysis, Power
 from causal_sae.spec.base import Spec
@@ -50,6 +51,19 @@ class Trial(Spec):
     """How effects are estimated."""
     power: Power | None = None
     """What the trial is planned to find."""
+
+    _folder: Path = PrivateAttr(default_factory=Path)
+
+    @property
+    def folder(self) -> Path:
+        """Where relative paths start: the folder the trial was loaded from, or the current one."""
+        return self._folder
+
+    def within(self, folder: Path) -> Trial:
+        """The same trial with its relative paths starting at ``folder``."""
+        moved = self.model_copy()
+        moved._folder = folder
+        return moved
 
     def arm(self, name: str) -> Arm:
         """The arm of that name."""

@@ -1,0 +1,27 @@
+"""``causal-sae fetch TRIAL``: bring the trial's model onto this machine."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from causal_sae.cli.options import TrialArgument
+
+NAME = "fetch"
+
+
+def command(trial: TrialArgument) -> None:
+    """Fetch the trial's model and convert it once into the user's cache.
+
+    [bold]run[/bold] does this too; here it can be done ahead, where there is a network.
+
+    Example: [bold]causal-sae fetch trials/whale[/bold]
+    """
+    from causal_sae.errors import Place, SpecError
+    from causal_sae.execution.model_source import local_model
+    from causal_sae.spec.loading import load_trial_file
+
+    declared = load_trial_file(trial)
+    if declared.trial.model is None:
+        raise SpecError("declares no model to fetch", Place(file=declared.path, field="model"))
+    where = local_model(declared.trial.model.source, declared.folder, Console(stderr=True))
+    Console().print(f"[dim]model[/dim]  {where}", highlight=False, soft_wrap=True)

@@ -1,0 +1,36 @@
+"""``causal-sae run TRIAL``: the whole product."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from causal_sae.cli.options import TrialArgument
+
+NAME = "run"
+
+
+def command(
+    trial: TrialArgument,
+    out: Annotated[
+        Path | None, typer.Option(help="The run folder. [default: runs/NAME/TIME]")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run that was killed.")
+    ] = False,
+    backend: Annotated[str, typer.Option(help="Where the model runs: local.")] = "local",
+) -> None:
+    """Randomise prompts to arms, run the model, estimate the effects and write the report.
+
+    Example: [bold]causal-sae run trials/whale[/bold]
+    """
+    from causal_sae.cli.summary import show_run
+    from causal_sae.pipeline import run_trial
+
+    finished = run_trial(
+        trial, out=out, resume=resume, backend=backend, console=Console(stderr=True)
+    )
+    show_run(finished, Console())

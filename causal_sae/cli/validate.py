@@ -1,0 +1,60 @@
+"""``causal-sae validate TRIAL``: everything that can be known without the model."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from causal_sae.cli.options import TrialArgument
+from causal_sae.spec.trial import Trial
+
+NAME = "validate"
+
+
+def command(trial: TrialArgument) -> None:
+    """Check a trial file and its prompts; print arms, units, contrasts and family sizes.
+
+    Never loads torch: words that are several tokens and features out of range are found by
+    [bold]run[/bold], before anything is written.
+
+    Example: [bold]causal-sae validate trials/whale[/bold]
+    """
+    from causal_sae.spec.loading import load_trial_file
+    from causal_sae.spec.prompts import check_prompts_file
+
+    declared = load_trial_file(trial)
+    population = declared.trial.population
+    units = check_prompts_file(declared.trial, declared.folder).units if population else None
+    console = Console()
+    console.print(f"[bold green]valid[/bold green]  {declared.path}", highlight=False)
+    console.print(overview(declared.trial, units))
+
+
+def overview(trial: Trial, units: int | None) -> Table:
+    """Arms, units, contrasts and family sizes."""
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    table.add_row("question", trial.question)
+    table.add_row("status", trial.status)
+    table.add_row("units", "no prompts declared" if units is None else f"{units:,}")
+    table.add_row("assignment", trial.assignment.method)
+    arms = (f"{arm.name} ({arm.intervention.kind})" for arm in trial.arms)
+    table.add_row("arms", ", ".join(arms))
+    table.add_row("contrasts", ", ".join(f"{a} - {b}" for a, b in trial.contrasts))
+    outcomes = (f"{o.name} ({o.metric}, {o.role})" for o in trial.outcomes)
+    table.add_row("outcomes", ", ".join(outcomes))
+    method = trial.analysis.multiplicity.method
+    sizes = ", ".join(f"{name}: {size}" for name, size in families(trial).items())
+    table.add_row("families", f"{sizes} tests, corrected by {method}")
+    return table
+
+
+def families(trial: Trial) -> dict[str, int]:
+    """How many tests stand in each family."""
+    by = trial.analysis.multiplicity.family
+    sizes: dict[str, int] = {}
+    for outcome in trial.outcomes:
+        family = {"role": outcome.role, "outcome": outcome.name, "all": "all"}[by]
+        sizes[family] = sizes.get(family, 0) + len(trial.contrasts)
+    return sizes

@@ -1,0 +1,169 @@
+"""The backend that runs on this machine's own device."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+
+from causal_sae.errors import Place, SpecError
+from causal_sae.execution.execute import Plan, check, execute, plan
+from causal_sae.execution.gates import Gate
+from causal_sae.execution.laboratory import Laboratory, exclusions, open_laboratory
+from causal_sae.execution.metrics import Metric
+from causal_sae.execution.scan import Scan, scan
+from causal_sae.execution.sequences import Prompt
+from causal_sae.execution.treatments import (
+    Activations,
+    check_features,
+    deal_draws,
+    focal_features,
+    treatments,
+)
+from causal_sae.saes.features.store import read_features
+from causal_sae.saes.sae import SAE
+from causal_sae.spec.design import Population
+from causal_sae.spec.interventions import Ablate, Placebo, QuantileDose
+from causal_sae.spec.trial import Trial
+
+Advance = Callable[[int], None]
+
+
+@dataclass
+class LocalBackend:
+    """One process, one model. Opened once; then: who is eligible, the plan, its gates, the run."""
+
+    laboratory: Laboratory
+    table: pd.DataFrame
+    """The prompts."""
+    prompts: list[Prompt]
+    metrics: dict[str, Metric]
+    gates: list[Gate] = field(default_factory=list)
+
+    @property
+    def trial(self) -> Trial:
+        """The trial that runs here."""
+        return self.laboratory.trial
+
+    def describe(self) -> dict[str, dict[str, str]]:
+        """Hashes and devices for the manifest."""
+        model, sae = self.laboratory.model, self.laboratory.sae
+        return {
+            "hashes": {"model": model.fingerprint, "sae": sae_fingerprint(sae)},
+            "execution": {
+                "backend": "local",
+                "device": str(model.device),
+                "dtype": str(model.dtype).removeprefix("torch."),
+                "model": model.name,
+                "sae": f"{sae.config.architecture}, {sae.config.d_sae} features",
+                "hook": self.laboratory.hook.module,
+                "route": self.laboratory.host.route,
+                "feature_statistics": self.statistics_source,
+            },
+        }
+
+    @cached_property
+    def _stored(self) -> pd.DataFrame | None:
+        return read_features(self.laboratory.sae)
+
+    @cached_property
+    def _scanned(self) -> Scan:
+        return self._scan(focal_features(self.trial))
+
+    def _scan(self, features: tuple[int, ...]) -> Scan:
+        lab = self.laboratory
+        return scan(lab.host, lab.sae, self.prompts, features, lab.max_tokens)
+
+    @property
+    def statistics_source(self) -> str:
+        """Where the features' densities and quantiles come from."""
+        return "the trial's own prompts" if self._stored is None else "the SAE's feature store"
+
+    @property
+    def _statistics(self) -> pd.DataFrame:
+        return self._scanned.statistics if self._stored is None else self._stored
+
+    def excluded(self) -> dict[str, str]:
+        """For each prompt that may not enter: why."""
+        population = _population(self.trial)
+        rules = population.eligibility
+        if rules.active is None:
+            return exclusions(self.prompts, rules, None)
+        check_features(
+            self.laboratory.sae,
+            (rules.active.feature,),
+            Place(field="population.eligibility.active.feature"),
+        )
+        active = self._scan((rules.active.feature,)).active
+        return exclusions(self.prompts, rules, active)
+
+    def plan(self, assignment: pd.DataFrame, units: Mapping[str, Mapping[str, object]]) -> Plan:
+        """Lay out the batches of an assignment; ``units`` holds each unit's constant columns."""
+        focal = focal_features(self.trial)
+        statistics = self._statistics if _needs_statistics(self.trial) else pd.DataFrame()
+        made = treatments(self.trial, self.laboratory.sae, statistics, None)
+        if _resamples(self.trial):
+            wanted = {j for choices in made.values() for t in choices for j in t.features}
+            pool: Activations = self._scan(tuple(sorted(wanted))).pool
+            made = treatments(self.trial, self.laboratory.sae, statistics, pool)
+        dealt = deal_draws(self.trial, assignment, made)
+        return plan(self.laboratory, self.prompts, self.metrics, dealt, focal, units)
+
+    def check(self, run: Plan) -> list[Gate]:
+        """Every gate's outcome, the route's included; raises where one fails."""
+        return [*self.gates, *check(run)]
+
+    def execute(self, run: Plan, folder: Path, advance: Advance) -> pd.DataFrame:
+        """Run what ``folder`` does not hold yet; returns all observations."""
+        return execute(run, folder, advance)
+
+
+def open_local(
+    trial: Trial, base: Path, table: pd.DataFrame, console: Console | None = None
+) -> LocalBackend:
+    """Load the model and the SAE, tokenise the prompts, and pass the first gate."""
+    laboratory = open_laboratory(trial, base, console)
+    prompts = laboratory.tokenizer.prompts(table)
+    metrics = laboratory.metrics(table)
+    laboratory, gate = laboratory.choose_route(prompts)
+    return LocalBackend(laboratory, table, prompts, metrics, [gate])
+
+
+def sae_fingerprint(sae: SAE) -> str:
+    """SHA-256 over the SAE's weights."""
+    digest = hashlib.sha256()
+    for part in fields(sae.weights):
+        tensor = getattr(sae.weights, part.name)
+        if tensor is not None:
+            digest.update(part.name.encode())
+            digest.update(tensor.detach().to("cpu").contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _population(trial: Trial) -> Population:
+    if trial.population is None:
+        raise SpecError("a trial that runs must declare its population")
+    return trial.population
+
+
+def _resamples(trial: Trial) -> bool:
+    edits = (arm.intervention for arm in trial.arms)
+    return any(isinstance(edit, Ablate) and edit.to == "resample" for edit in edits)
+
+
+def _needs_statistics(trial: Trial) -> bool:
+    """Whether a placebo, a quantile dose or a mean has to be looked up."""
+    for arm in trial.arms:
+        edit = arm.intervention
+        if isinstance(getattr(edit, "features", None), Placebo):
+            return True
+        if isinstance(getattr(edit, "dose", None), QuantileDose):
+            return True
+        if isinstance(edit, Ablate) and edit.to == "mean":
+            return True
+    return False

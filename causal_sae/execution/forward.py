@@ -1,0 +1,216 @@
+"""One batch through the model: read, edit, resume, and say what was delivered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from causal_sae.errors import ModelError, Place
+from causal_sae.execution.batches import Batch, Job
+from causal_sae.execution.edits import attention_sinks, feature_change, push
+from causal_sae.execution.hook_points import HookPoint
+from causal_sae.execution.host import Halfway, Host
+from causal_sae.execution.metrics.base import Reading
+from causal_sae.execution.treatments import Treatment
+from causal_sae.saes.sae import SAE
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What the interventions did at the hook.
+
+    Each is ``[R]`` float64 and averaged over the editable positions; untouched rows hold zeros.
+    """
+
+    positions: Tensor
+    """How many positions were edited."""
+    received: Tensor
+    """1 where the activation changed at all."""
+    dose: Tensor
+    """The change of the edited features' activations, summed over features, in activation units."""
+    norm_ratio: Tensor
+    """The length of the change over the length of the activation."""
+    before: Tensor
+    """The edited features' activation before, averaged over features."""
+    asked: Tensor
+    """The activation asked for."""
+    found: Tensor
+    """The activation that the SAE finds when it encodes the edited residual."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A batch's rows: for each job the untouched model first, then its treatments."""
+
+    jobs: tuple[Job, ...]
+    """The job of each row."""
+    treatments: tuple[Treatment | None, ...]
+    """The treatment of each row; None for the untouched model."""
+    untouched: Tensor
+    """``[R]``: the row of the same job's untouched model."""
+    active: Tensor
+    """``[R, d_sae]``: at how many editable positions each feature fires before any edit."""
+    delivery: Delivery
+    reading: Reading
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a batch runs on."""
+
+    host: Host
+    sae: SAE
+    directions: Tensor
+    """``[d_sae, d]``: what one unit of each feature adds to the activation."""
+    seed: int
+    skip_sinks: bool = True
+    watch: tuple[HookPoint, ...] = ()
+
+
+def run_batch(bench: Bench, batch: Batch) -> Pass:
+    """Run every row of a batch.
+
+    Raises
+    ------
+    ModelError
+        When the model gives logits that are not finite: names the unit and the arm.
+    """
+    rows: list[tuple[int, Treatment | None]] = []
+    for number, job in enumerate(batch):
+        rows.append((number, None))
+        rows += [(number, t) for t in job.treatments if not t.changes_nothing]
+    ids = torch.tensor([job.sequence.tokens for job in batch], device=bench.directions.device)
+    halfway = bench.host.read(ids)
+    features = bench.sae.encode(halfway.activation)
+    source = torch.tensor([number for number, _ in rows], device=ids.device)
+    editable = _editable(bench, batch, halfway.activation)
+    treatments = tuple(treatment for _, treatment in rows)
+    units = tuple(batch[number].sequence.unit_id for number, _ in rows)
+    edited, delivery = _edit(bench, halfway, features, source, editable[source], treatments, units)
+    prompt = len(batch[0].sequence.prompt.tokens)
+    keep = ids.shape[1] - prompt + 1
+    finish = bench.host.resume(halfway.rows(source), edited, keep, bench.watch)
+    _finite(finish.logits, units, treatments)
+    logprobs = finish.logits.to(_wide(finish.logits)).log_softmax(dim=-1)
+    first = torch.tensor([treatment is None for treatment in treatments], device=ids.device)
+    untouched = first.nonzero()[:, 0][source]
+    jobs = tuple(batch[number] for number, _ in rows)
+    reading = Reading(
+        [job.sequence for job in jobs],
+        logprobs,
+        logprobs[untouched],
+        {bench.host.hook.module: edited, **finish.watched},
+    )
+    active = ((features > 0) & editable[..., None]).sum(dim=1)[source]
+    return Pass(jobs, treatments, untouched, active, delivery, reading)
+
+
+def _editable(bench: Bench, batch: Batch, activation: Tensor) -> Tensor:
+    """``[P, S]``: the declared positions, attention sinks left out unless the trial asks."""
+    declared = torch.stack([torch.from_numpy(job.sequence.editable) for job in batch])
+    declared = declared.to(activation.device)
+    return declared & ~attention_sinks(activation) if bench.skip_sinks else declared
+
+
+def _edit(
+    bench: Bench,
+    halfway: Halfway,
+    features: Tensor,
+    source: Tensor,
+    editable: Tensor,
+    treatments: tuple[Treatment | None, ...],
+    units: tuple[str, ...],
+) -> tuple[Tensor, Delivery]:
+    """The edited activations ``[R, S, d]``, and what was delivered."""
+    positions = editable.shape[1]
+    shaping = [t.push_like if t and t.push_like else t for t in treatments]
+    edits = [
+        t.edit(bench.seed, u, positions) if t else None for t, u in zip(shaping, units, strict=True)
+    ]
+    change = feature_change(features, source, bench.directions, edits, editable)
+    clean = halfway.activation[source]
+    pushed = change.residual * bench.sae.token_scale(halfway.activation)[source]
+    residual = pushed.to(clean.dtype)
+    for row, treatment in enumerate(treatments):
+        if treatment and treatment.direction is not None:
+            length = pushed[row].norm(dim=-1)[None]
+            direction = treatment.direction.to(length)[None]
+            residual[row] = push(length, direction)[0].to(residual.dtype)
+    edited = clean + residual
+    spliced = torch.tensor([bool(t and t.splice) for t in treatments], device=clean.device)
+    if spliced.any():
+        rebuilt = bench.sae.reconstruct(halfway.activation).to(clean.dtype)[source]
+        edited = torch.where((spliced[:, None] & editable)[..., None], rebuilt, edited)
+    width = torch.tensor([len(t.features) if t else 0 for t in treatments], device=clean.device)
+    found = _found(bench.sae, edited, treatments, change.before)
+    return edited, _delivery(
+        edited - clean, clean, editable, width, change.before, change.after, found
+    )
+
+
+def _found(
+    sae: SAE, edited: Tensor, treatments: tuple[Treatment | None, ...], before: Tensor
+) -> Tensor:
+    """``[R, S, k]``: the edited features' activations as the SAE reads them after the edit."""
+    found = torch.zeros_like(before)
+    for row, treatment in enumerate(treatments):
+        if treatment and treatment.features:
+            own = sae.encode_features(edited[row], treatment.features)
+            found[row, :, : len(treatment.features)] = own
+    return found
+
+
+def _delivery(
+    moved: Tensor,
+    clean: Tensor,
+    editable: Tensor,
+    width: Tensor,
+    before: Tensor,
+    after: Tensor,
+    found: Tensor,
+) -> Delivery:
+    wide = _wide(clean)
+    count = editable.sum(dim=1).to(wide)
+
+    def over_positions(values: Tensor) -> Tensor:
+        return (values.to(wide) * editable).sum(dim=1) / count.clamp(min=1)
+
+    def over_features(values: Tensor) -> Tensor:
+        return over_positions(values.to(wide).sum(dim=2)) / width.clamp(min=1).to(wide)
+
+    length, scale = moved.to(wide).norm(dim=-1), clean.to(wide).norm(dim=-1)
+    return Delivery(
+        positions=count,
+        received=((length > 0) & editable).any(dim=1).to(wide),
+        dose=over_positions((after - before).to(wide).abs().sum(dim=2)) * (width > 0),
+        norm_ratio=over_positions(length / scale),
+        before=over_features(before),
+        asked=over_features(after),
+        found=over_features(found),
+    )
+
+
+def _wide(tensor: Tensor) -> torch.dtype:
+    """float64, where the device has it: log-probabilities of large vocabularies need the digits."""
+    return torch.float32 if tensor.device.type == "mps" else torch.float64
+
+
+def _finite(
+    logits: Tensor, units: tuple[str, ...], treatments: tuple[Treatment | None, ...]
+) -> None:
+    bad = (~torch.isfinite(logits)).flatten(1).any(dim=1).nonzero()[:, 0].tolist()
+    if bad:
+        treatment = treatments[bad[0]]
+        if treatment is None:
+            raise ModelError(
+                f"the untouched model gives logits that are not finite on unit {units[bad[0]]!r}; "
+                "check its weights, or write `dtype: float32`",
+                Place(field="model.dtype"),
+            )
+        raise ModelError(
+            f"arm {treatment.arm!r} makes the model give logits that are not finite on unit "
+            f"{units[bad[0]]!r}; lower its dose, or write `dtype: float32`",
+            Place(field="arms.intervention"),
+        )

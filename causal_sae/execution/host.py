@@ -1,0 +1,153 @@
+"""The one file that knows nnsight: read an activation, put another in its place, read the logits.
+
+Layers below the hook are the same for every arm of a prompt. They run once (:meth:`Host.read`);
+then all arms run only the layers above (:meth:`Host.resume`), in one batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from nnsight import NNsight
+from torch import Tensor
+
+from causal_sae.execution.hook_points import HookPoint
+from causal_sae.execution.model import LanguageModel
+
+Route = Literal["suffix", "full"]
+
+
+@dataclass(frozen=True)
+class Halfway:
+    """The model stopped at the hook. ``P`` prompts, ``S`` positions."""
+
+    ids: Tensor
+    """``[P, S]`` token ids."""
+    activation: Tensor
+    """``[P, S, d]``: what stands at the hook."""
+    stream: Tensor
+    """``[P, S, d_model]``: the residual stream that enters the hook's block."""
+
+    def rows(self, index: Tensor) -> Halfway:
+        """The same, with prompt ``index[r]`` in row ``r``."""
+        return Halfway(self.ids[index], self.activation[index], self.stream[index])
+
+
+@dataclass(frozen=True)
+class Finish:
+    """The model ran to its end. ``R`` rows."""
+
+    logits: Tensor
+    """``[R, keep, vocabulary]``: at the last ``keep`` positions."""
+    watched: dict[str, Tensor] = field(default_factory=dict)
+    """Activations at later hooks, ``[R, S, d]``, by the module path."""
+
+
+class Host:
+    """A model whose activation at one hook can be replaced.
+
+    Parameters
+    ----------
+    model:
+        The language model.
+    hook:
+        Where the SAE reads.
+    route:
+        ``suffix`` runs only the layers above the hook; ``full`` runs all of them and replaces the
+        activation on the way. Both give the same logits.
+    """
+
+    def __init__(self, model: LanguageModel, hook: HookPoint, route: Route = "suffix") -> None:
+        self.model, self.hook, self.route = model, hook, route
+        self._tree = NNsight(model.network)
+        self._blocks = self._module(hook.module.partition(f".{hook.layer}")[0])
+        self._site = self._module(hook.module)
+        self._bypass = None if hook.bypass is None else self._module(hook.bypass)
+        # The residual stream after block n is what enters block n + 1.
+        self._on_stream = hook.site in ("resid_pre", "resid_post")
+        self._skipped = hook.layer + (hook.site == "resid_post")
+
+    def _module(self, path: str) -> Any:
+        module = self._tree
+        for part in path.split("."):
+            module = module[int(part)] if part.isdigit() else getattr(module, part)
+        return module
+
+    def plain(self, ids: Tensor, keep: int) -> Tensor:
+        """The logits of the bare model, ``[P, keep, vocabulary]``, without nnsight: the oracle."""
+        with torch.no_grad():
+            out = self.model.network(**_inputs(ids), use_cache=False, logits_to_keep=keep)
+        return out.logits  # type: ignore[no-any-return]
+
+    def read(self, ids: Tensor) -> Halfway:
+        """Run ``ids`` ``[P, S]`` up to the hook and stop there."""
+        site, block, hook = self._site, self._blocks[self.hook.layer], self.hook
+        same = self._on_stream
+        with torch.no_grad(), self._tree.trace(**_inputs(ids), use_cache=False) as tracer:
+            stream = None if same else block.input.save()
+            activation = _value(site, hook).save()
+            tracer.stop()
+        return Halfway(ids, activation, activation if same else stream)
+
+    def resume(
+        self, at: Halfway, activation: Tensor, keep: int, watch: tuple[HookPoint, ...] = ()
+    ) -> Finish:
+        """Run the rest of the model with ``activation`` at the hook.
+
+        Parameters
+        ----------
+        at:
+            Where :meth:`read` stopped, one row for each row of ``activation``.
+        activation:
+            ``[R, S, d]``: what stands at the hook now.
+        keep:
+            At how many last positions the logits are wanted.
+        watch:
+            Later hooks whose activations are wanted too, in the order of the forward pass.
+        """
+        tree, blocks, site, hook = self._tree, self._blocks, self._site, self.hook
+        bypass, moved = self._bypass, activation - at.activation
+        suffix = self.route == "suffix"
+        skipped = self._skipped if suffix else 0
+        replace = not (suffix and self._on_stream and skipped > 0)
+        stream = activation if self._on_stream else at.stream
+        later = [(point.module, self._module(point.module), point) for point in watch]
+        watched: dict[str, Tensor] = {}
+        with torch.no_grad(), tree.trace(**_inputs(at.ids), use_cache=False, logits_to_keep=keep):
+            for number in range(skipped):
+                blocks[number].skip(stream)
+            if replace:
+                _put(site, hook, activation)
+            if bypass is not None:
+                # The residual stream runs past the module that is read and joins again here.
+                bypass.output = bypass.output + moved
+            for name, module, point in later:
+                watched[name] = _value(module, point).save()
+            logits = tree.output.logits.save()
+        return Finish(logits, watched)
+
+
+def _inputs(ids: Tensor) -> dict[str, Tensor]:
+    """Batches hold sequences of one length: no padding, and positions count from 0."""
+    return {
+        "input_ids": ids,
+        "position_ids": torch.arange(ids.shape[1], device=ids.device)[None].expand(len(ids), -1),
+    }
+
+
+def _value(module: Any, hook: HookPoint) -> Any:
+    if hook.side == "input":
+        return module.input
+    return module.output if hook.index is None else module.output[hook.index]
+
+
+def _put(module: Any, hook: HookPoint, value: Tensor) -> None:
+    if hook.side == "input":
+        module.input = value
+    elif hook.index is None:
+        module.output = value
+    else:
+        old = module.output
+        module.output = (*old[: hook.index], value, *old[hook.index + 1 :])

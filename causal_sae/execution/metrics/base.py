@@ -1,0 +1,109 @@
+"""What a metric is: it may ask for a continuation, and turns a reading into one number a row."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from causal_sae.errors import Place
+from causal_sae.execution.hook_points import HookPoint
+from causal_sae.execution.sequences import Tokenizer, TokenSequence
+from causal_sae.saes.sae import SAE
+from causal_sae.spec.design import Population
+from causal_sae.spec.outcomes import Text
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one batch of rows left behind. ``R`` rows of one shape, ``n`` positions read."""
+
+    sequences: Sequence[TokenSequence]
+    """The rows' sequences."""
+    logprobs: Tensor
+    """``[R, n, vocabulary]``: natural-log probabilities of the token after each position, from the
+    last token of the prompt on."""
+    untouched: Tensor
+    """``[R, n, vocabulary]``: the same on the untouched model."""
+    activations: Mapping[str, Tensor]
+    """``[R, S, d]`` by module path: what stood at the trial's hook and at later ones."""
+
+    @property
+    def units(self) -> list[str]:
+        """The unit of each row."""
+        return [sequence.unit_id for sequence in self.sequences]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a metric may look at while it is being set up."""
+
+    table: pd.DataFrame
+    """The prompts."""
+    population: Population
+    """How the trial declares them."""
+    tokenizer: Tokenizer
+    """The trial's tokenizer."""
+    sae: SAE
+    """The trial's SAE."""
+    hook: HookPoint
+    """Where it reads."""
+    base: Path
+    """The folder that relative paths start from."""
+    field: str
+    """Where the outcome stands in the trial file, such as ``outcomes[0]``."""
+
+    def each_unit(self, text: Text, name: str) -> dict[str, tuple[str, Place]]:
+        """For each unit the text that an outcome refers to, and where it was found."""
+        units = self.table["unit_id"].astype(str)
+        if isinstance(text, str):
+            place = Place(field=f"{self.field}.{name}")
+            return dict.fromkeys(units, (text, place))
+        file = self.population.prompts
+        cells = self.table[text.column].astype(str)
+        return {
+            unit: (cell, Place(file=file, field=f"unit {unit!r}, column {text.column!r}"))
+            for unit, cell in zip(units, cells, strict=True)
+        }
+
+    def one_token(self, text: Text, name: str) -> dict[str, int]:
+        """For each unit the single token that ``text`` is."""
+        known: dict[str, int] = {}
+        each = self.each_unit(text, name)
+        for word, place in each.values():
+            if word not in known:
+                known[word] = self.tokenizer.token(word, place)
+        return {unit: known[word] for unit, (word, _) in each.items()}
+
+
+class Metric(ABC):
+    """One outcome, ready to be measured."""
+
+    watch: HookPoint | None = None
+    """A later hook whose activation is needed."""
+
+    def continuation(self, unit_id: str) -> tuple[int, ...]:  # noqa: ARG002
+        """The tokens to append to the unit's prompt; most metrics need none."""
+        return ()
+
+    @abstractmethod
+    def measure(self, reading: Reading) -> Tensor:
+        """The outcome's value in each row, ``[R]`` float64."""
+
+
+def pick(logprobs: Tensor, tokens: Sequence[int]) -> Tensor:
+    """The log-probability of ``tokens[r]`` in row ``r`` of ``[R, vocabulary]``; shape ``[R]``."""
+    index = torch.tensor(tokens, device=logprobs.device)
+    return logprobs.gather(1, index[:, None])[:, 0]
+
+
+def continuation_logprobs(reading: Reading) -> Tensor:
+    """The log-probability of each token of the continuation, ``[R, n - 1]``."""
+    tokens = torch.tensor([s.continuation for s in reading.sequences], dtype=torch.long)
+    ahead = reading.logprobs[:, :-1]
+    return ahead.gather(2, tokens.to(ahead.device)[..., None])[..., 0]

@@ -1,0 +1,78 @@
+"""The clean pass before assignment: where features fire, and how strongly, on untouched prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+
+from causal_sae.execution.batches import Job, batches
+from causal_sae.execution.edits import attention_sinks
+from causal_sae.execution.host import Host
+from causal_sae.execution.sequences import Prompt, TokenSequence
+from causal_sae.execution.treatments import Activations
+from causal_sae.saes.features.statistics import FeatureAccumulator
+from causal_sae.saes.sae import SAE
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What the untouched model does with the features at the hook."""
+
+    active: pd.DataFrame
+    """One row a unit, one column a feature: at how many positions it fires."""
+    pool: Activations
+    """For each feature its activations over all positions of all prompts, in order of unit."""
+    statistics: pd.DataFrame
+    """Statistics of every feature over these prompts (:data:`causal_sae.tables.FEATURES`)."""
+
+
+def scan(
+    host: Host,
+    sae: SAE,
+    prompts: Sequence[Prompt],
+    features: Sequence[int],
+    max_tokens: int,
+    advance: Callable[[int], None] = lambda _tokens: None,
+) -> Scan:
+    """Read every prompt up to the hook. The first position and attention sinks are left out.
+
+    Parameters
+    ----------
+    host, sae:
+        The model at its hook, and the SAE that reads there.
+    prompts:
+        The prompts.
+    features:
+        The features whose activity and values are wanted, prompt by prompt.
+    max_tokens:
+        Tokens in a batch.
+    advance:
+        Called with the number of tokens done.
+    """
+    wanted = list(features)
+    totals = FeatureAccumulator(sae.config.d_sae)
+    own: dict[str, np.ndarray] = {}
+    jobs = [Job(TokenSequence(prompt), ()) for prompt in prompts]
+    for batch in batches(jobs, max_tokens):
+        ids = torch.tensor([job.sequence.tokens for job in batch], device=host.model.device)
+        activation = host.read(ids).activation
+        kept = ~attention_sinks(activation)
+        kept[:, 0] = False
+        encoded = sae.encode(activation)
+        totals.update(encoded[kept])
+        for row, job in enumerate(batch):
+            values = encoded[row][kept[row]][:, wanted]
+            own[job.sequence.unit_id] = values.float().cpu().numpy()
+        advance(sum(job.tokens for job in batch))
+    units = sorted(own)
+    counts = np.array([(own[unit] > 0).sum(axis=0) for unit in units])
+    stacked = np.concatenate([own[unit] for unit in units])
+    return Scan(
+        pd.DataFrame(counts, index=pd.Index(units, name="unit_id"), columns=wanted),
+        {feature: stacked[:, place] for place, feature in enumerate(wanted)},
+        totals.table(sae.decoder_norm),
+    )

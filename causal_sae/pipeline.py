@@ -1,0 +1,303 @@
+"""The whole product on one page: from a trial file to effects and a report.
+
+Read this first. Every stage reads what the one before it wrote into the run folder::
+
+    trial.yaml, prompts ──► assignment ──► observations ──► effects ──► report
+                            randomization  execution        estimation   reporting
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from causal_sae.errors import DataError, InputError, Place, SpecError
+from causal_sae.progress import bar
+from causal_sae.run import Run
+from causal_sae.run_folder import RunFolder, choose_folder
+from causal_sae.spec.declared import trial_file
+from causal_sae.spec.design import Eligibility
+from causal_sae.spec.loading import TrialFile, fingerprint
+from causal_sae.spec.prompts import read_prompts
+from causal_sae.spec.trial import Trial
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from causal_sae.execution.backends.local import LocalBackend
+
+PACKAGES = ("causal-sae", "torch", "transformers", "nnsight", "numpy", "pandas", "scipy")
+PACKAGES += ("statsmodels", "pingouin", "dowhy", "pydantic")
+
+
+def run_trial(
+    trial: Trial | TrialFile | str | Path,
+    *,
+    out: Path | str | None = None,
+    resume: bool = False,
+    backend: str = "local",
+    console: Console | None = None,
+) -> Run:
+    """Randomise, run, estimate and report a trial.
+
+    Parameters
+    ----------
+    trial:
+        The trial, or its file.
+    out:
+        The run folder; default: ``runs/<name>/<time>`` under the current directory.
+    resume:
+        Go on with a run that was killed.
+    backend:
+        Where the model runs.
+    console:
+        Where progress is shown; default: standard error.
+
+    Returns
+    -------
+    Run
+        With ``effects`` as a DataFrame, ``plot.forest()`` and the report's path.
+
+    Raises
+    ------
+    InputError
+        When the trial, its tables, its model or its SAE cannot be used; nothing is written.
+    GateError
+        When a hard gate refuses the results; nothing is written.
+    """
+    from causal_sae.execution.backends import open_backend  # noqa: PLC0415 - loads torch
+    from causal_sae.randomization import assign, sample_ratio_check  # noqa: PLC0415
+
+    console = console or Console(stderr=True)
+    declared = trial_file(trial)
+    clock = _Clock()
+    with located(declared), clock.stage("set up"):
+        spec = declared.trial
+        prompts = read_prompts(spec, declared.folder)
+        engine = open_backend(backend, spec, declared.folder, prompts, console)
+        excluded = engine.excluded()
+        eligible = prompts[~prompts["unit_id"].isin(excluded)]
+        if eligible.empty:
+            raise DataError(
+                f"none of the {len(prompts)} prompts is eligible: {_tally(excluded)}",
+                Place(field="population.eligibility"),
+            )
+        assignment = assign(spec, eligible)
+        sample_ratio_check(spec, assignment).require()
+        plan = engine.plan(assignment, unit_columns(spec, eligible, assignment))
+        identity = _identity(declared, engine)
+        folder = choose_folder(
+            Path("runs"), spec.name, Path(out) if out else None, resume, identity
+        )
+    with located(declared), clock.stage("gates"):
+        gates = engine.check(plan)
+    manifest = _manifest(declared, engine, identity, excluded)
+    folder.write_text("trial.yaml", declared.text)
+    folder.write_manifest(manifest)
+    folder.write_table("assignment.parquet", assignment)
+    folder.write_table("diagnostics.csv", _frame([asdict(gate) for gate in gates]))
+    with located(declared), clock.stage("run"), bar(console, "run", plan.tokens) as advance:
+        engine.execute(plan, folder.observations, advance)
+    with clock.stage("estimate"):
+        estimate_run(folder)
+    finished = {"timings": clock.seconds, "finished": _now(), "status": "done"}
+    folder.write_manifest({**manifest, **finished})
+    with clock.stage("report"):
+        report_run(folder)
+    return Run(folder)
+
+
+def estimate_run(folder: RunFolder) -> None:
+    """Estimate the effects of a run from its saved observations; never loads torch."""
+    from causal_sae.estimation import estimate, identify, refute  # noqa: PLC0415
+    from causal_sae.randomization import balance_table  # noqa: PLC0415
+
+    run = Run(folder)
+    trial, observations = run.trial, run.observations
+    effects = estimate(trial, observations)
+    folder.write_table("effects.parquet", effects)
+    folder.write_table("effects.csv", effects)
+    if trial.analysis.refuters:
+        folder.write_table("refutations.csv", refute(trial, observations))
+    folder.write_text("identification.txt", identify(trial))
+    if not trial.within_unit and run.assignment is not None:
+        covariates = pre_treatment(trial, observations)
+        folder.write_table("balance.csv", balance_table(trial, run.assignment, covariates))
+
+
+def estimate_observations(
+    trial: Trial | TrialFile | str | Path, observations: pd.DataFrame, out: Path | str
+) -> Run:
+    """Estimate the effects in a table that came from elsewhere; never loads torch.
+
+    Parameters
+    ----------
+    trial:
+        The trial, or its file; model, SAE and prompts may be absent.
+    observations:
+        Long form: at least unit_id, arm, outcome and value.
+    out:
+        The run folder that is made.
+    """
+    from causal_sae.estimation import estimate  # noqa: PLC0415
+    from causal_sae.tables import OBSERVATIONS  # noqa: PLC0415
+
+    declared = trial_file(trial)
+    table = OBSERVATIONS.check(observations)
+    with located(declared):
+        estimate(declared.trial, table)
+        folder = choose_folder(Path(), declared.trial.name, Path(out), False, {})
+    folder.write_text("trial.yaml", declared.text)
+    folder.write_table("observations/part-00000.parquet", table)
+    manifest = {"hashes": {"trial": fingerprint(declared.trial)}, "status": "done"}
+    manifest |= {"versions": _versions(), "finished": _now(), "source": "foreign observations"}
+    folder.write_manifest(manifest)
+    estimate_run(folder)
+    report_run(folder)
+    return Run(folder)
+
+
+def assign_trial(trial: Trial | TrialFile | str | Path) -> pd.DataFrame:
+    """Deal a trial's prompts out to its arms, without running anything.
+
+    Raises
+    ------
+    SpecError
+        When only the model can tell which prompts are eligible.
+    """
+    from causal_sae.randomization import assign, sample_ratio_check  # noqa: PLC0415
+
+    declared = trial_file(trial)
+    with located(declared):
+        population = declared.trial.population
+        if population is not None and population.eligibility != Eligibility():
+            raise SpecError(
+                "which prompts are eligible is known only to the model: `causal-sae run` assigns",
+                Place(field="population.eligibility"),
+            )
+        assignment = assign(declared.trial, read_prompts(declared.trial, declared.folder))
+        sample_ratio_check(declared.trial, assignment).require()
+    return assignment
+
+
+def report_run(folder: RunFolder) -> None:
+    """Draw the figures and write the page of a run from what its folder holds."""
+    from causal_sae.reporting import draw_figures, write_report  # noqa: PLC0415
+
+    record = Run(folder).record()
+    draw_figures(record, folder.figures)
+    write_report(record, folder.report)
+
+
+def unit_columns(
+    trial: Trial, prompts: pd.DataFrame, assignment: pd.DataFrame
+) -> dict[str, Mapping[str, object]]:
+    """For each unit the columns that all its observations carry: block, cluster, covariates."""
+    declared = [name for name in trial.analysis.covariates if name in prompts]
+    first = assignment.drop_duplicates("unit_id").set_index("unit_id")[["block", "cluster"]]
+    columns = prompts.set_index("unit_id")[declared].join(first)
+    return {str(k): row for k, row in columns.to_dict("index").items()}
+
+
+def pre_treatment(trial: Trial, observations: pd.DataFrame) -> pd.DataFrame:
+    """What was known of each unit before it was assigned, one row a unit."""
+    wide = observations.drop_duplicates("unit_id").set_index("unit_id")
+    known = [c for c in (*trial.analysis.covariates, "positions", "active_positions") if c in wide]
+    table = wide[[c for c in known if c != "clean_outcome"]].copy()
+    if "clean_outcome" in observations:
+        clean = observations.pivot_table(
+            index="unit_id", columns="outcome", values="clean_outcome", sort=False
+        )
+        table = table.join(clean.add_prefix("clean "))
+    return table.reset_index()
+
+
+@contextmanager
+def located(declared: TrialFile) -> Iterator[None]:
+    """Give an error that names a field of the trial its file, line and column."""
+    try:
+        yield
+    except InputError as error:
+        place = error.place
+        if place.file is None and place.field and not place.field.startswith("-"):
+            raise type(error)(error.message, declared.place(place.field), error.others) from None
+        raise
+
+
+class _Clock:
+    """Seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - start, 2)
+
+
+def _identity(declared: TrialFile, engine: LocalBackend) -> dict[str, str]:
+    hashes = {"trial": fingerprint(declared.trial), **engine.describe()["hashes"]}
+    population = declared.trial.population
+    if population is not None:
+        content = (declared.folder / population.prompts).read_bytes()
+        hashes["prompts"] = hashlib.sha256(content).hexdigest()
+    return hashes
+
+
+def _manifest(
+    declared: TrialFile,
+    engine: LocalBackend,
+    identity: Mapping[str, str],
+    excluded: Mapping[str, str],
+) -> dict[str, Any]:
+    reasons = list(excluded.values())
+    return {
+        "status": "running",
+        "command": " ".join(["causal-sae", *sys.argv[1:]]),
+        "started": _now(),
+        "versions": _versions(),
+        "hashes": dict(identity),
+        "seed": declared.trial.seed,
+        "device": engine.describe()["execution"]["device"],
+        "execution": engine.describe()["execution"],
+        "excluded": {reason: reasons.count(reason) for reason in sorted(set(reasons))},
+        "registered": None,
+        "deviations": [],
+    }
+
+
+def _versions() -> dict[str, str]:
+    known = {"python": sys.version.split()[0]}
+    for package in PACKAGES:
+        try:
+            known[package] = version(package)
+        except PackageNotFoundError:
+            known[package] = "not installed"
+    return known
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _tally(excluded: Mapping[str, str]) -> str:
+    reasons = list(excluded.values())
+    return "; ".join(f"{reasons.count(r)} have {r}" for r in sorted(set(reasons)))
+
+
+def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    import pandas as pd  # noqa: PLC0415 - pandas loads with the first table
+
+    return pd.DataFrame(rows)

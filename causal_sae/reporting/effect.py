@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -25,12 +26,12 @@ CORRECTIONS = {
 }
 EFFECT_SIZES = {
     "hedges_g": "g",
+    "hedges_g_adjusted": "g",
     "cohen_d": "d",
-    "cohen_dz": "d_z",
-    "cohen_d_z": "d_z",
+    "cohen_dz": "dz",
+    "cohen_dz_adjusted": "dz",
     "risk_difference": "RD",
     "cliffs_delta": "δ",
-    "cliff_delta": "δ",
     "cles": "CLES",
 }
 
@@ -69,6 +70,19 @@ class Effect:
         """Whether there is an estimate with an interval, which may be open on one side."""
         bounds = math.isnan(self.conf_low) or math.isnan(self.conf_high)
         return math.isfinite(self.estimate) and not bounds
+
+    @property
+    def exact(self) -> bool:
+        """Whether the effect is known without error: a finite claim, every unit in both arms."""
+        return "finite_population_exact" in self.flag_list
+
+    @property
+    def means(self) -> tuple[str, str]:
+        """The arms' means, to the decimals of the estimate."""
+        places = numbers.places(self.estimate, self.conf_low, self.conf_high)
+        return numbers.fixed(self.mean_treatment, places), numbers.fixed(
+            self.mean_reference, places
+        )
 
     @property
     def contrast(self) -> str:
@@ -121,3 +135,12 @@ def read_effects(effects: pd.DataFrame) -> tuple[Effect, ...]:
     return tuple(
         Effect(**{name: columns[name].iloc[i] for name in kinds}) for i in range(len(full))
     )
+
+
+def flag_meaning(flag: str, meanings: Mapping[str, str]) -> str:
+    """``few_active:12`` as a sentence; the code itself where no meaning is known."""
+    name, _, number = flag.partition(":")
+    sentence = meanings.get(name.strip(), "")
+    if not sentence:
+        return flag
+    return f"({number.strip()}) {sentence}" if number else sentence

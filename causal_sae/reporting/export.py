@@ -134,6 +134,11 @@ def _latex(effects: pd.DataFrame, path: Path) -> None:
 
 
 def _html(effects: pd.DataFrame, path: Path) -> None:
+    path.write_text(as_html(effects), encoding="utf-8")
+
+
+def as_html(effects: pd.DataFrame) -> str:
+    """The printed table as an HTML ``<table>``, everything in it escaped."""
     from markupsafe import Markup  # noqa: PLC0415 - arrives with Jinja
 
     rows = read_effects(effects)
@@ -146,7 +151,7 @@ def _html(effects: pd.DataFrame, path: Path) -> None:
     table = Markup(
         "<table>\n<caption>{}</caption>\n<thead>\n{}</thead>\n<tbody>\n{}</tbody>\n</table>\n"
     ).format(_note(rows), header, body)
-    path.write_text(str(table), encoding="utf-8")
+    return str(table)
 
 
 FORMATS: dict[str, Callable[[pd.DataFrame, Path], None]] = {
@@ -158,3 +163,5 @@ FORMATS: dict[str, Callable[[pd.DataFrame, Path], None]] = {
     "xlsx": _xlsx,
 }
 """Name of a format to its writer."""
+ENDINGS = {"latex": ".tex"}
+"""The ending of a format's files, where it is not the format's name."""

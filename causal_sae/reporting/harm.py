@@ -1,7 +1,8 @@
 """Whether the treatments are shown to spare what they must not touch.
 
-A guardrail is a non-inferiority question: harm is excluded when the whole interval stays short of
-the margin, not when a test of no difference fails to reject.
+A guardrail is a non-inferiority question: harm is excluded when the adjusted test against the
+margin rejects, never because a test of no difference fails to. Where a foreign table of effects
+does not tell, the whole interval must stay short of the margin.
 """
 
 from __future__ import annotations
@@ -86,18 +87,30 @@ def _assess(outcome: Outcome, treatment: str, effect: Effect | None) -> Guardrai
             sentence,
         )
 
-    if effect is None or not effect.estimated:
+    if effect is None or not (effect.estimated or effect.exact):
         return rail("not_excluded", "Not estimated against a control arm.")
     if outcome.margin is None:
         return rail("not_excluded", "No margin was declared, so no harm can be excluded.")
-    sign = 1.0 if outcome.harm == "increase" else -1.0
-    # On the axis where more is worse: the largest harm and the smallest that fit the data.
-    most, least = sorted((sign * effect.conf_low, sign * effect.conf_high), reverse=True)
-    if most < outcome.margin:
-        return rail("excluded", "The whole interval stays short of the margin.")
-    if least > outcome.margin:
-        return rail("shown", "The whole interval lies beyond the margin.")
-    return rail("not_excluded", "The interval reaches the margin.")
+    return rail(*_decide(effect, outcome.margin, 1.0 if outcome.harm == "increase" else -1.0))
+
+
+def _decide(effect: Effect, margin: float, sign: float) -> tuple[HarmStatus, str]:
+    """Hold an effect against its margin; ``sign`` turns the axis so that more is worse."""
+    if effect.exact:
+        excluded = sign * effect.estimate < margin
+        short = "falls short of" if excluded else "reaches"
+        status: HarmStatus = "excluded" if excluded else "shown"
+        return status, f"The effect on these prompts is known and {short} the margin."
+    least, most = sorted((sign * effect.conf_low, sign * effect.conf_high))
+    if least > margin:
+        return "shown", "The whole interval lies beyond the margin."
+    if "non_inferior" in effect.flag_list:
+        return "excluded", "The adjusted test against the margin rejects harm that large."
+    if "harm_not_excluded" in effect.flag_list:
+        return "not_excluded", "The adjusted test against the margin does not reject harm so large."
+    if most < margin:
+        return "excluded", "The whole interval stays short of the margin."
+    return "not_excluded", "The interval reaches the margin."
 
 
 def _worst(rails: Sequence[Guardrail]) -> HarmStatus:

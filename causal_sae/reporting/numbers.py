@@ -43,7 +43,7 @@ def declared(value: float) -> str:
     return f"{MINUS if value < 0 else ''}{text}" if float(text) else number(value)
 
 
-def _places(estimate: float, low: float, high: float) -> int:
+def places(estimate: float, low: float, high: float) -> int:
     """Decimals for an estimate and its interval: two significant digits of the half-width."""
     width = (high - low) / 2
     if not math.isfinite(width):
@@ -56,21 +56,21 @@ def _places(estimate: float, low: float, high: float) -> int:
 
 def with_interval(estimate: float, low: float, high: float) -> str:
     """``-0.421 [-0.484, -0.358]``, all to the same decimals."""
-    places = _places(estimate, low, high)
+    shown = places(estimate, low, high)
     if math.isnan(low) and math.isnan(high):
-        return fixed(estimate, places)
-    return f"{fixed(estimate, places)} [{fixed(low, places)}, {fixed(high, places)}]"
+        return fixed(estimate, shown)
+    return f"{fixed(estimate, shown)} [{fixed(low, shown)}, {fixed(high, shown)}]"
 
 
 def interval(estimate: float, low: float, high: float) -> str:
     """``-0.484 to -0.358``, with the decimals that the estimate beside it has."""
-    places = _places(estimate, low, high)
-    return f"{fixed(low, places)} to {fixed(high, places)}"
+    shown = places(estimate, low, high)
+    return f"{fixed(low, shown)} to {fixed(high, shown)}"
 
 
 def magnitude(estimate: float, low: float, high: float) -> str:
     """The size of an estimate without its sign, to the decimals of its interval."""
-    return fixed(abs(estimate), _places(estimate, low, high))
+    return fixed(abs(estimate), places(estimate, low, high))
 
 
 def p_value(p: float) -> str:

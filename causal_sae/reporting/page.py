@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from causal_sae.reporting import numbers, sections
+from causal_sae.reporting import numbers, sections, wording
 from causal_sae.reporting.effect import Effect, read_effects
 from causal_sae.reporting.figures import draw
 from causal_sae.reporting.files import replacing
@@ -74,6 +74,7 @@ def _environment() -> Environment:
         fixed=numbers.fixed,
         p=numbers.p_value,
         level=numbers.level,
+        sentence=wording.sentence,
     )
     return environment
 
@@ -104,7 +105,7 @@ def _context(record: TrialRecord, rows: tuple[Effect, ...]) -> dict[str, object]
         "harm_bound": sections.harm_bound,
         "refutations": _records(record.refutations),
         "missing": sections.missing(record.observations),
-        "flags": sections.flags(rows),
+        "flags": sections.flags(rows, record.flag_meanings),
         "registration": sections.registration(trial, manifest),
         "deviations": manifest.get("deviations", []),
         "provenance": sections.provenance(manifest),

@@ -82,6 +82,8 @@ class TrialRecord:
         Where the run came from.
     identification:
         Why the difference between arms is the effect, in words.
+    flag_meanings:
+        Code of a flag to the sentence that explains it: ``causal_sae.estimation.FLAGS``.
     trial_text:
         The trial file as it was run; default: written from ``trial``.
     """
@@ -96,6 +98,7 @@ class TrialRecord:
     balance: pd.DataFrame | None = None
     refutations: pd.DataFrame | None = None
     identification: str = ""
+    flag_meanings: Mapping[str, str] = field(default_factory=dict)
     trial_text: str = ""
 
 
@@ -103,6 +106,15 @@ def main_outcome(trial: Trial) -> str:
     """The first primary outcome, or the first of all."""
     primary = (outcome.name for outcome in trial.outcomes if outcome.role == "primary")
     return next(primary, trial.outcomes[0].name)
+
+
+def assignment_of(observations: pd.DataFrame) -> pd.DataFrame:
+    """Who was in which arm, as observations from elsewhere tell it."""
+    from causal_sae.tables import ASSIGNMENT  # noqa: PLC0415 - pandas loads with its first use
+
+    pairs = observations.drop_duplicates(["unit_id", "arm"])
+    known = [column for column in ASSIGNMENT.columns if column in pairs]
+    return ASSIGNMENT.conform(pairs[known].reset_index(drop=True))
 
 
 def count_flow(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from causal_sae.reporting import numbers, wording
+from causal_sae.reporting.effect import flag_meaning
 from causal_sae.reporting.record import Flow, Manifest, TrialRecord, main_outcome
 
 if TYPE_CHECKING:
@@ -19,18 +20,19 @@ if TYPE_CHECKING:
 BALANCE_LIMIT = 0.1
 """Standardised differences beyond this are marked."""
 ESTIMANDS = {
-    "ate": "Intention to treat: every randomised prompt, in the arm it was assigned to",
-    "itt": "Intention to treat: every randomised prompt, in the arm it was assigned to",
-    "sate": "Intention to treat, of these prompts only",
-    "pate": "Intention to treat, of the population that the prompts were sampled from",
-    "active": "Active stratum: prompts on which the feature fired on the untouched pass",
-    "cace": "Active stratum: prompts on which the feature fired on the untouched pass",
-    "per_protocol": "Per protocol: prompts whose intervention was delivered as declared",
+    "treatment policy": "Intention to treat: every randomised prompt with a value, in the arm it "
+    "was assigned to",
+    "active stratum": "Active stratum: prompts on which the feature fired on the untouched pass",
+    "per protocol": "Per protocol: prompts whose intervention was delivered as declared",
+    "superpopulation": "the claim is about prompts like these",
+    "finite population": "the claim is about these prompts only",
 }
+"""Parts of an estimand's name, which commas separate, in words."""
 DELIVERY = {
+    "activation_before": "Activation before",
+    "activation_asked": "Asked for",
+    "activation_found": "Found after",
     "dose": "Dose",
-    "clean_activation": "Activation before",
-    "reencoded": "Activation after",
     "norm_ratio": "Change / residual norm",
     "kl_at_hook": "KL at the hook",
 }
@@ -174,7 +176,7 @@ def analysis_sets(effects: Sequence[Effect]) -> list[dict[str, str]]:
     return [
         {
             "estimand": estimand,
-            "set": ESTIMANDS.get(estimand.lower(), estimand.replace("_", " ")),
+            "set": _estimand_words(estimand),
             "estimator": wording.ESTIMATORS.get(estimator, estimator.replace("_", " ")),
             "outcomes": wording.listed(
                 list(
@@ -188,6 +190,11 @@ def analysis_sets(effects: Sequence[Effect]) -> list[dict[str, str]]:
         }
         for estimand, estimator in pairs
     ]
+
+
+def _estimand_words(estimand: str) -> str:
+    parts = [part.strip().replace("_", " ") for part in estimand.split(",")]
+    return "; ".join(ESTIMANDS.get(part, part) for part in parts)
 
 
 def missing(observations: pd.DataFrame) -> list[dict[str, str | int]]:
@@ -207,12 +214,14 @@ def missing(observations: pd.DataFrame) -> list[dict[str, str | int]]:
     ]
 
 
-def flags(effects: Sequence[Effect]) -> dict[str, list[str]]:
-    """Each flag and the contrasts that carry it."""
+def flags(effects: Sequence[Effect], meanings: Mapping[str, str]) -> dict[str, list[str]]:
+    """What each flag means, and the contrasts that carry it."""
     out: dict[str, list[str]] = {}
     for effect in effects:
         for flag in effect.flag_list:
-            out.setdefault(flag, []).append(f"{effect.contrast} on {effect.outcome}")
+            out.setdefault(flag_meaning(flag, meanings), []).append(
+                f"{effect.contrast} on {effect.outcome}"
+            )
     return out
 
 

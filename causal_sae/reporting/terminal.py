@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from causal_sae.reporting import numbers
-from causal_sae.reporting.effect import Effect, read_effects
-from causal_sae.reporting.verdict import Status, Verdict, judge
+from causal_sae.reporting import numbers, wording
+from causal_sae.reporting.effect import Effect, flag_meaning, read_effects
+from causal_sae.reporting.verdict import Status, judge
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 WIDE = 100
 """From this width on, the raw p-value and the interval of the effect size are shown too."""
+SAID = frozenset({"margin_test", "non_inferior", "harm_not_excluded"})
+"""Flags that the table's marks and its caption already tell."""
 VERDICT_STYLES: dict[Status, str] = {
     "held": "bold green",
     "held_partly": "bold yellow",
@@ -29,7 +32,9 @@ VERDICT_STYLES: dict[Status, str] = {
 CHECK_STYLES = {"pass": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "bold red")}
 
 
-def effects_table(effects: pd.DataFrame, width: int = 80) -> Table:
+def effects_table(
+    effects: pd.DataFrame, width: int = 80, meanings: Mapping[str, str] | None = None
+) -> Table:
     """The table of effects, grouped by outcome, laid out for a console of ``width`` columns.
 
     A filled mark stands at contrasts that are rejected after adjustment; flags are numbered and
@@ -45,7 +50,7 @@ def effects_table(effects: pd.DataFrame, width: int = 80) -> Table:
         padding=(0, 1, 0, 0),
         pad_edge=False,
         show_edge=False,
-        caption=_caption(rows, notes),
+        caption=_caption(rows, notes, meanings or {}),
         caption_justify="left",
         caption_style="dim",
     )
@@ -71,7 +76,7 @@ def _add_outcome(table: Table, rows: list[Effect], notes: dict[str, int], width:
     table.add_row(head)
     for row in rows:
         name = Text(f"  {row.contrast}")
-        marks = ",".join(str(notes[flag]) for flag in row.flag_list)
+        marks = ",".join(str(notes[flag]) for flag in row.flag_list if flag in notes)
         if marks:
             name.append(f" [{marks}]", style="yellow")
         table.add_row(name, *_cells(row, width), style="" if row.reject else "dim")
@@ -98,17 +103,23 @@ def _cells(row: Effect, width: int) -> list[str]:
 
 
 def _flag_numbers(rows: tuple[Effect, ...]) -> dict[str, int]:
-    flags = dict.fromkeys(flag for row in rows for flag in row.flag_list)
+    flags = dict.fromkeys(flag for row in rows for flag in row.flag_list if flag not in SAID)
     return {flag: i for i, flag in enumerate(flags, start=1)}
 
 
-def _caption(rows: tuple[Effect, ...], notes: dict[str, int]) -> Text:
+def _caption(rows: tuple[Effect, ...], notes: dict[str, int], meanings: Mapping[str, str]) -> Text:
     from rich.text import Text  # noqa: PLC0415
 
     methods = dict.fromkeys(row.adjusted for row in rows if not math.isnan(row.p_adjusted))
     adjusted = f" p adj.: {', '.join(methods)}." if methods else ""
-    text = f"Treatment minus reference.{adjusted} ● rejected, ○ not rejected after adjustment."
-    return Text("\n".join([text, *(f"[{i}] {flag}" for flag, i in notes.items())]))
+    rails = " For guardrails p tests the margin: ● harm excluded." if _margins(rows) else ""
+    text = f"Treatment minus reference.{adjusted} ● rejected, ○ not, after adjustment.{rails}"
+    explained = [f"[{i}] {flag_meaning(flag, meanings)}" for flag, i in notes.items()]
+    return Text("\n".join([text, *explained]))
+
+
+def _margins(rows: tuple[Effect, ...]) -> bool:
+    return any("margin_test" in row.flag_list for row in rows)
 
 
 def checks_table(diagnostics: pd.DataFrame) -> Table:
@@ -122,14 +133,19 @@ def checks_table(diagnostics: pd.DataFrame) -> Table:
     table.add_column(overflow="fold", ratio=1)
     for _, row in diagnostics.iterrows():
         mark, style = CHECK_STYLES.get(str(row["status"]), ("?", ""))
-        table.add_row(Text(mark, style=style), Text(str(row["check"])), Text(str(row["sentence"])))
+        table.add_row(
+            Text(mark, style=style),
+            Text(str(row["check"])),
+            Text(wording.sentence(row["sentence"])),
+        )
     return table
 
 
-def verdict_line(verdict: Verdict) -> Text:
-    """The label in the colour of the verdict, then the sentence."""
+def verdict_line(record: TrialRecord) -> Text:
+    """The label in the colour of the verdict, then the sentence and its caveats."""
     from rich.text import Text  # noqa: PLC0415
 
+    verdict = judge(record)
     text = Text(f"{verdict.label}\n", style=VERDICT_STYLES[verdict.status])
     text.append(verdict.sentence, style="default not bold")
     for caveat in verdict.caveats:
@@ -145,9 +161,9 @@ def print_results(record: TrialRecord, console: Console, report: Path | None = N
     if record.diagnostics is not None and not record.diagnostics.empty:
         console.print(checks_table(record.diagnostics))
         console.print()
-    console.print(effects_table(record.effects, console.width))
+    console.print(effects_table(record.effects, console.width, record.flag_meanings))
     console.print()
-    console.print(verdict_line(judge(record)))
+    console.print(verdict_line(record))
     if report is not None:
         console.print()
         console.print(Text("Report: ").append(str(report), style="bold"), soft_wrap=True)

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from causal_sae.reporting import numbers, wording
-from causal_sae.reporting.effect import Effect, read_effects
+from causal_sae.reporting.effect import Effect, flag_meaning, read_effects
 from causal_sae.reporting.harm import Harm, assess_harm
 
 if TYPE_CHECKING:
-    from causal_sae.reporting.record import Manifest, TrialRecord
+    from causal_sae.reporting.record import Flow, Manifest, TrialRecord
     from causal_sae.spec import Trial
 
 Status = Literal["held", "held_partly", "did_not_hold", "cannot_tell"]
@@ -33,6 +33,18 @@ LABELS: dict[Status, str] = {
 SAME_SHARE = 0.5
 """A placebo "did the same" when its interval shows that less than this part of the effect against
 control is specific to the treated features."""
+STANDARDISED = frozenset({"hedges_g", "hedges_g_adjusted"})
+QUIET = frozenset(
+    {
+        "block_interactions",
+        "block_regression",
+        "covariates_absorbed",
+        "fixed_draws",
+        "matched_pairs",
+        "partial_samples",
+    }
+)
+"""Flags of primary contrasts that describe the analysis and take nothing from it."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +76,9 @@ def judge(record: TrialRecord) -> Verdict:
     """The verdict of a run, from its primary contrasts, guardrails and checks."""
     effects = read_effects(record.effects)
     harm = assess_harm(record.trial, effects)
-    findings = tuple(_find(record.trial, claim) for claim in _claims(record.trial, effects))
+    findings = tuple(
+        _find(record.trial, claim, record.flow) for claim in _claims(record.trial, effects)
+    )
     failed = _failed_checks(record)
     status = "cannot_tell" if failed else _overall([finding.status for finding in findings])
     standing = _standing(record.trial, record.manifest)
@@ -116,9 +130,11 @@ def _claims(trial: Trial, effects: Sequence[Effect]) -> list[_Claim]:
     return claims
 
 
-def _find(trial: Trial, claim: _Claim) -> Finding:
+def _find(trial: Trial, claim: _Claim, flow: Flow) -> Finding:
     rows = (*claim.controls, *claim.placebos)
-    broken = [e for e in rows if not e.estimated]
+    if _delivered_nothing(flow, claim.treatment):
+        return Finding("cannot_tell", f"the edit of {claim.treatment} was delivered to no prompt")
+    broken = [e for e in rows if not (e.estimated or e.exact)]
     if broken:
         return Finding(
             "cannot_tell",
@@ -170,7 +186,7 @@ def _placebo_did(trial: Trial, e: Effect, verdict: Against, moved: str) -> Findi
     did = {
         "same": ("did the same", f", less than {SAME_SHARE:.0%} of that effect"),
         "reversed": ("did more", ""),
-        "negligible": ("did the same", ", smaller than what the trial was planned to find"),
+        "negligible": ("did the same", ", too small to matter"),
     }[verdict]
     return Finding("did_not_hold", f"{moved}, but {noun} {did[0]}: {difference}{did[1]}")
 
@@ -179,7 +195,8 @@ def _indirect(trial: Trial, claim: _Claim) -> Finding:
     """Treatment and placebo were each compared with control, but not with each other."""
     total, moved = claim.controls[0], listed_moves(claim.controls)
     for e in claim.indirect:
-        apart = e.estimated and (e.conf_low > total.conf_high or e.conf_high < total.conf_low)
+        # A bound that is not known compares false: then the two are not told apart.
+        apart = e.conf_low > total.conf_high or e.conf_high < total.conf_low
         more = e.estimate * math.copysign(1.0, total.estimate) > abs(total.estimate)
         if not apart or more:
             noun = wording.placebo_noun(trial.arm(e.treatment))
@@ -195,11 +212,16 @@ def _indirect(trial: Trial, claim: _Claim) -> Finding:
 def _not_shown(trial: Trial, e: Effect, direction: float) -> Finding:
     verdict = _against(trial, e, direction)
     about = f"the difference of {e.treatment} from {e.reference} in {e.outcome} is {_signed(e)}"
+    if _furthest(e) == 0:
+        return Finding(
+            "did_not_hold",
+            f"{e.treatment} and {e.reference} give the same {e.outcome} on every prompt",
+        )
     if verdict == "negligible":
         return Finding(
             "did_not_hold",
-            f"{about}, which leaves no room for an effect as large as the trial was planned to "
-            f"find ({_planned(trial)})",
+            f"{about}, which leaves no room for the smallest effect that matters "
+            f"({_planned(trial)})",
         )
     if verdict == "reversed":
         return Finding("cannot_tell", f"{about}, in the other direction than against the others")
@@ -221,31 +243,41 @@ def _not_shown(trial: Trial, e: Effect, direction: float) -> Finding:
 
 def _against(trial: Trial, e: Effect, direction: float, total: Effect | None = None) -> Against:
     """What one contrast shows; ``total`` is the effect against control, for a placebo contrast."""
-    if e.reject:
-        return "shown" if e.estimate * direction > 0 else "reversed"
     if _negligible(trial, e):
         return "negligible"
-    if total is not None and _same(e, total):
+    if e.exact and total is not None and abs(e.estimate) < SAME_SHARE * abs(total.estimate):
         return "same"
-    return "open"
+    if e.exact or e.reject:
+        return "shown" if e.estimate * direction > 0 else "reversed"
+    return "same" if total is not None and _same(e, total) else "open"
 
 
 def _same(e: Effect, total: Effect) -> bool:
     """Whether less than half of the effect against control can be specific, both bounds counted."""
-    nearest = min(abs(total.conf_low), abs(total.conf_high))
-    return max(abs(e.conf_low), abs(e.conf_high)) < SAME_SHARE * nearest
+    nearest = abs(total.estimate) if total.exact else min(abs(total.conf_low), abs(total.conf_high))
+    return _furthest(e) < SAME_SHARE * nearest
+
+
+def _furthest(e: Effect) -> float:
+    return abs(e.estimate) if e.exact else max(abs(e.conf_low), abs(e.conf_high))
 
 
 def _negligible(trial: Trial, e: Effect) -> bool:
-    """Whether the interval lies within the smallest effect that the trial was planned to find."""
+    """Whether there is no difference at all, or the whole interval is too small to matter."""
+    if _furthest(e) == 0:
+        return True
     if trial.power is None or trial.power.effect == 0:
         return False
     smallest = abs(trial.power.effect)
     if trial.power.unit == "outcome":
-        return max(abs(e.conf_low), abs(e.conf_high)) < smallest
-    if e.effect_size_kind not in {"hedges_g", "cohen_d"}:
+        return _furthest(e) < smallest
+    if e.effect_size_kind not in STANDARDISED:
         return False  # other sizes are not in the standard deviations that the plan speaks of
     return max(abs(e.effect_size_low), abs(e.effect_size_high)) < smallest
+
+
+def _delivered_nothing(flow: Flow, treatment: str) -> bool:
+    return any(arm.arm == treatment and arm.delivered == 0 for arm in flow.arms)
 
 
 def _planned(trial: Trial) -> str:
@@ -267,10 +299,13 @@ def _overall(statuses: Sequence[Status]) -> Status:
 
 
 def _evidence(e: Effect) -> str:
+    if e.exact:
+        return "known exactly for these prompts"
     bounds = numbers.interval(e.estimate, e.conf_low, e.conf_high)
     p = numbers.p_value(e.p)
-    joint = "" if p.startswith(("<", ">")) else "= "
-    return f"{numbers.level(e.conf_level)} CI {bounds}; {e.adjusted} p {joint}{p}".strip()
+    joint = "" if p.startswith(("<", ">")) else "=\N{NO-BREAK SPACE}"
+    level = numbers.level(e.conf_level)
+    return f"{level} CI {bounds}; {e.adjusted} p\N{NO-BREAK SPACE}{joint}{p}".strip()
 
 
 def _amount(e: Effect) -> str:
@@ -347,6 +382,11 @@ def _leading(findings: Iterable[Finding]) -> Finding:
     return next((f for f in ordered if f.status == "held"), ordered[0])
 
 
+def _clause(sentence: str) -> str:
+    """A sentence after a colon: no capital in front, one full stop behind."""
+    return f"{sentence[:1].lower()}{sentence[1:].rstrip('.')}."
+
+
 def _failed_checks(record: TrialRecord) -> list[str]:
     checks = record.diagnostics
     if checks is None or checks.empty:
@@ -354,6 +394,15 @@ def _failed_checks(record: TrialRecord) -> list[str]:
     failed = checks.loc[checks["status"] == "fail"]
     texts = failed["sentence"] if "sentence" in failed else failed["check"]
     return [str(text).strip().rstrip(".") for text in texts]
+
+
+def _failed_refuters(record: TrialRecord) -> list[str]:
+    """The sentences of refuters that failed; one that was not run has no verdict."""
+    table = record.refutations
+    if table is None or table.empty:
+        return []
+    ran = table.loc[table["passed"].notna()]
+    return [str(text) for text in ran.loc[~ran["passed"].astype(bool), "sentence"]]
 
 
 def _caveats(record: TrialRecord, effects: Sequence[Effect]) -> tuple[str, ...]:
@@ -364,14 +413,12 @@ def _caveats(record: TrialRecord, effects: Sequence[Effect]) -> tuple[str, ...]:
             "No placebo arm: whether other features, or any push of the same size, would do the "
             "same was not tested."
         )
-    refuted = record.refutations
-    if refuted is not None and not refuted.empty:
-        for _, row in refuted.loc[~refuted["passed"].fillna(value=False).astype(bool)].iterrows():
-            out.append(f"A refuter failed: {str(row['sentence']).rstrip('.')}.")
+    out += [f"A refuter failed: {_clause(text)}" for text in _failed_refuters(record)]
     flagged = dict.fromkeys(
-        f"{e.contrast} on {e.outcome}: {flag.rstrip('.')}."
+        f"{e.contrast} on {e.outcome}: {_clause(flag_meaning(flag, record.flag_meanings))}"
         for e in effects
         if e.role == "primary"
         for flag in e.flag_list
+        if flag.partition(":")[0] not in QUIET
     )
     return (*out, *flagged)

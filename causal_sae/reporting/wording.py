@@ -120,6 +120,17 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def sentence(text: object) -> str:
+    """A capital in front and a full stop behind; nothing of nothing."""
+    words = str(text).strip() if text is not None and text == text else ""
+    return f"{_capital(words)}{'' if words.endswith(('.', '!', '?')) else '.'}" if words else ""
+
+
+def _quoted(text: str) -> str:
+    """In curly quotes, a leading space kept: it is part of the token."""
+    return f"\N{LEFT DOUBLE QUOTATION MARK}{text}\N{RIGHT DOUBLE QUOTATION MARK}"
+
+
 def intervention(declared: Intervention) -> str:
     """One sentence that says what an arm does to the model."""
     if isinstance(declared, Ablate):
@@ -145,7 +156,7 @@ def intervention(declared: Intervention) -> str:
 
 
 def _text(value: str | Column) -> str:
-    return f"the column {value.column!r}" if isinstance(value, Column) else repr(value)
+    return f"the column {_quoted(value.column)}" if isinstance(value, Column) else _quoted(value)
 
 
 def _token_logprob(o: metrics.TokenLogprob) -> str:
@@ -165,7 +176,7 @@ _METRICS: dict[type, Callable[..., str]] = {
     metrics.TokenLogprob: _token_logprob,
     metrics.LogitDiff: _logit_diff,
     metrics.TokenSetProb: lambda o: (
-        f"probability that the next token is {listed([repr(t) for t in o.tokens], 'or')}"
+        f"probability that the next token is {listed([_quoted(t) for t in o.tokens], 'or')}"
     ),
     metrics.Entropy: lambda _: "entropy of the next token's distribution, in nats",
     metrics.KL: lambda _: (
@@ -178,15 +189,15 @@ _METRICS: dict[type, Callable[..., str]] = {
     metrics.Rank: lambda o: f"rank of {_text(o.target)} after the prompt, 1 for the likeliest",
     metrics.FeatureActivation: _feature_activation,
     metrics.KeywordRate: lambda o: (
-        f"share of generated texts that hold {listed([repr(k) for k in o.keywords], 'or')}"
+        f"share of generated texts that hold {listed([_quoted(k) for k in o.keywords], 'or')}"
     ),
-    metrics.Regex: lambda o: f"share of generated texts that match {o.pattern!r}",
+    metrics.Regex: lambda o: f"share of generated texts that match {_quoted(o.pattern)}",
     metrics.DistinctN: lambda o: f"distinct {o.n}-grams over all {o.n}-grams of the generated text",
     metrics.Repetition: lambda o: f"share of generated tokens that repeat an earlier {o.n}-gram",
     metrics.Perplexity: lambda _: "perplexity of the generated text under the untouched model",
     metrics.Sentiment: lambda _: "compound sentiment score of the generated text",
     metrics.Similarity: lambda o: f"similarity of the generated text to {_text(o.reference)}",
-    metrics.Custom: lambda o: f"the user's function {o.function!r}",
+    metrics.Custom: lambda o: f"the user's function {_quoted(o.function)}",
 }
 
 
@@ -220,7 +231,7 @@ def positions(trial: Trial) -> str:
     where = (
         named[declared]
         if isinstance(declared, str)
-        else f"tokens that overlap a match of {declared.regex!r}"
+        else f"tokens that overlap a match of {_quoted(declared.regex)}"
     )
     sinks = ", attention sinks included" if trial.attention_sinks == "edit" else ""
     return f"{where}{sinks}"

@@ -114,8 +114,10 @@ def observe(trial: Trial, assignment: pd.DataFrame, shifts: dict[Any, float]) ->
                     "value": math.nan if lost else value,
                     "exposed": exposed,
                     "received": edited and exposed,
-                    "dose": clean * level if edited else math.nan,
-                    "reencoded": clean * level + 0.01 * rng.normal() if edited else math.nan,
+                    "dose": abs(clean * level - clean) if edited else 0.0,
+                    "activation_before": clean if edited else math.nan,
+                    "activation_asked": clean * level if edited else math.nan,
+                    "activation_found": clean * level * 0.99 + 0.05 if edited else math.nan,
                     "norm_ratio": 0.08 if edited else 0.0,
                     "status": "target is several tokens" if lost else "ok",
                 }
@@ -134,7 +136,7 @@ def effect(
         "role": "primary",
         "treatment": treatment,
         "reference": reference,
-        "estimand": "ate",
+        "estimand": "treatment policy, superpopulation",
         "estimator": "block",
         "n_treatment": 70,
         "n_reference": 70,
@@ -196,9 +198,7 @@ def estimated(trial: Trial, observations: pd.DataFrame) -> pd.DataFrame:
                     effect_size=float(estimate / (a.std() or 1)),
                     effect_size_low=float(estimate / (a.std() or 1)) - 0.3,
                     effect_size_high=float(estimate / (a.std() or 1)) + 0.3,
-                    flags="few_active: 12 prompts active of 70"
-                    if outcome.name == "entropy"
-                    else "",
+                    flags="few_active:12" if outcome.name == "entropy" else "",
                 )
             )
     return table(*rows)
@@ -300,7 +300,8 @@ def make_record(
             ],
             columns=["outcome", "treatment", "reference", "refuter", "passed", "sentence"],
         ),
-        "identification": "arm -> gap\nThe arm was assigned at random within blocks of topic, so no path leads from the outcome's causes into it.\nE[gap | arm = ablate] - E[gap | arm = sham], averaged over blocks.",
+        "identification": "The arm was assigned at random within blocks of topic.\nE[gap | arm]",
+        "flag_meanings": {"few_active": "The feature fires on only this many treated units."},
     }
     return TrialRecord(**{**fields, **changes})
 
@@ -318,7 +319,7 @@ def crossover_spec() -> dict[str, Any]:
         name="golden-gate-ladder",
         status="exploratory",
         arms=arms,
-        question="Does amplifying feature 1234 draw the model towards Paris without hurting its fluency?",
+        question="Does amplifying feature 1234 draw the model towards Paris?",
         assignment={"method": "crossover"},
         analysis={"reference": "control"},
     )

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from causal_sae.reporting.record import TrialRecord
     from causal_sae.spec import Trial
 
+ASKED, FOUND, BEFORE = "activation_asked", "activation_found", "activation_before"
+"""Columns of the observations: the edited features' mean activation, by when it was read."""
+MARKERS = "oDs^vP<>"
+
 
 def dose_ladder(trial: Trial) -> tuple[str, ...]:
     """Arms that do the same to the same features in at least two different doses, else nothing."""
@@ -56,7 +60,7 @@ def dose_response(record: TrialRecord) -> Figure | None:
             of_outcome = observations.loc[observations["outcome"] == outcome]
             _dose_panel(axes, of_outcome, arms, record.trial)
             axes.set_ylabel(outcome)
-        figure.axes[-1].set_xlabel("dose received, mean over prompts (activation units)")
+        figure.axes[-1].set_xlabel("dose received: change of activation, mean over prompts")
     return figure
 
 
@@ -77,9 +81,10 @@ def _dose_panel(axes: Axes, rows: pd.DataFrame, arms: Sequence[str], trial: Tria
             color=MUTED,
             annotation_clip=False,
         )
+    shown = (trial.reference, *arms) if trial.reference not in arms else arms
     points = sorted(
         (float(rows.loc[rows["arm"] == arm, "dose"].mean()), arm)
-        for arm in arms
+        for arm in shown
         if rows.loc[rows["arm"] == arm, "dose"].notna().any()
     )
     summaries = [mean_interval(_arm_values(rows, arm), level) for _, arm in points]
@@ -114,39 +119,42 @@ def mean_interval(values: NDArray[np.float64], level: float) -> tuple[float, flo
 
 
 def manipulation(record: TrialRecord) -> Figure | None:
-    """The dose asked for against the activation found on re-encoding; None if it was not kept."""
-    observations = record.observations
-    if "reencoded" not in observations or "dose" not in observations:
+    """The activation asked for against the one that the SAE finds after the edit.
+
+    None when the observations do not tell. The axes reach from zero to the largest activation
+    before the edit, so that errors are seen in proportion.
+    """
+    if not {ASKED, FOUND} <= set(record.observations):
         return None
-    kept = observations.dropna(subset=["dose", "reencoded"])
-    kept = kept.drop_duplicates(["unit_id", "arm", "dose", "reencoded"])
+    kept = record.observations.dropna(subset=[ASKED, FOUND])
+    kept = kept.drop_duplicates(["unit_id", "arm", ASKED, FOUND])
     if kept.empty:
         return None
     with style():
-        figure = canvas(3.4)
+        figure = canvas(3.6, width=5.0)
         _manipulation_panel(figure.axes[0], kept, record.trial)
     return figure
 
 
 def _manipulation_panel(axes: Axes, kept: pd.DataFrame, trial: Trial) -> None:
-    low = float(kept[["dose", "reencoded"]].min().min())
-    high = float(kept[["dose", "reencoded"]].max().max())
+    columns = [column for column in (ASKED, FOUND, BEFORE) if column in kept]
+    low = min(0.0, float(kept[columns].min().min()))
+    high = max(0.0, float(kept[columns].max().max()))
     axes.plot([low, high], [low, high], color=MUTED, linewidth=0.8, gid="identity", zorder=1)
-    markers = "oDs^vP<>"
     arms = [arm for arm in trial.arms if (kept["arm"] == arm.name).any()]
     for i, arm in enumerate(arms):
         rows = kept.loc[kept["arm"] == arm.name]
         axes.scatter(
-            rows["dose"].to_numpy("float64"),
-            rows["reencoded"].to_numpy("float64"),
+            rows[ASKED].to_numpy("float64"),
+            rows[FOUND].to_numpy("float64"),
             s=18,
-            marker=markers[i % len(markers)],
+            marker=MARKERS[i % len(MARKERS)],
             color=PART_COLOURS[wording.part(arm)],
             alpha=0.5,
             linewidths=0,
             label=arm.name,
             zorder=2,
         )
-    axes.set(xlabel="activation asked for", ylabel="activation found on re-encoding")
+    axes.set(xlabel="activation asked for", ylabel="activation found after the edit")
     axes.tick_params(axis="y", length=3)
     axes.legend(frameon=False, loc="upper left", fontsize=8.5)

@@ -39,9 +39,9 @@ def forest(effects: pd.DataFrame, margins: dict[str, float] | None = None) -> Fi
     rows = read_effects(effects)
     outcomes = list(dict.fromkeys(row.outcome for row in rows))
     groups = [[row for row in rows if row.outcome == outcome] for outcome in outcomes]
-    heights = [len(group) + 1.6 for group in groups]
+    heights = [len(group) + 1.0 for group in groups]
     with style():
-        figure = canvas(0.27 * sum(heights) + 0.2, len(groups), heights)
+        figure = canvas(0.30 * sum(heights) + 0.35 * len(groups), len(groups), heights)
         for axes, group in zip(figure.axes, groups, strict=True):
             _forest_panel(axes, group, (margins or {}).get(group[0].outcome))
     return figure
@@ -64,10 +64,10 @@ def _forest_panel(axes: Axes, rows: Sequence[Effect], margin: float | None) -> N
             color=VERMILION,
         )
     for place, row in zip(places, rows, strict=True):
-        if row.estimated:
+        if row.estimated or row.exact:
             _forest_mark(axes, float(place), row, colour)
         axes.annotate(
-            row.with_interval if row.estimated else "not estimated",
+            row.with_interval if row.estimated or row.exact else "not estimated",
             (1.02, float(place)),
             xycoords=("axes fraction", "data"),
             va="center",
@@ -93,12 +93,12 @@ def _forest_mark(axes: Axes, place: float, row: Effect, colour: str) -> None:
         [place],
         marker="o",
         markersize=6.5,
-        markerfacecolor=colour if row.reject else "white",
+        markerfacecolor=colour if row.reject or row.exact else "white",
         markeredgecolor=colour,
         markeredgewidth=1.5,
         linestyle="none",
         zorder=3,
-        gid="rejected" if row.reject else "not-rejected",
+        gid="rejected" if row.reject or row.exact else "not-rejected",
     )
 
 

@@ -1,0 +1,150 @@
+"""The prompts table: read it, and say by file and line what is wrong with it."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from causal_sae.errors import DataError, did_you_mean
+from causal_sae.spec.loading import TrialFile
+from causal_sae.spec.prompt_checks import (
+    cell_label,
+    check_records,
+    is_missing,
+    used_columns,
+)
+from causal_sae.spec.records import Records, read_records
+from causal_sae.spec.trial import Trial
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def read_prompts(declared: TrialFile) -> pd.DataFrame:
+    """Read the prompts of a trial.
+
+    Parameters
+    ----------
+    declared:
+        The trial and its file, whose folder is where relative paths start.
+
+    Returns
+    -------
+    DataFrame
+        ``unit_id`` (text, unique) first, then the file's columns. What the trial reads as text
+        (prompts, targets, units, blocks, clusters) is text as written; other columns of a csv are
+        numbers where every cell is one.
+
+    Raises
+    ------
+    DataError
+        Names the file, line and field of every problem.
+    """
+    return _frame(declared.trial, _checked(declared, "population.prompts"))
+
+
+def read_pool(declared: TrialFile) -> pd.DataFrame:
+    """Read the pool that ``population.enrich`` draws prompts from; see :func:`read_prompts`."""
+    return _frame(declared.trial, _checked(declared, "population.enrich.of"))
+
+
+def check_prompts_file(declared: TrialFile) -> int | None:
+    """Check the prompts, and the pool if there is one, without loading pandas.
+
+    Returns
+    -------
+    int or None
+        The number of prompts; ``None`` if the trial declares no population.
+
+    Raises
+    ------
+    DataError
+        As :func:`read_prompts`.
+    """
+    population = declared.trial.population
+    if population is None:
+        return None
+    if population.enrich is not None:
+        _checked(declared, "population.enrich.of")
+    return len(_checked(declared, "population.prompts").rows)
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _source(declared: TrialFile, field: str) -> Path:
+    population = declared.trial.population
+    if population is not None and field == "population.prompts":
+        return population.prompts
+    if population is not None and population.enrich is not None:
+        return population.enrich.of
+    section = field.rpartition(".")[0]
+    raise DataError(
+        f"the trial must say where its prompts are; add a section `{section}`.",
+        declared.place(section),
+    )
+
+
+def _checked(declared: TrialFile, field: str) -> Records:
+    file = declared.folder / _source(declared, field)
+    if not file.is_file():
+        raise DataError(no_file(file), declared.place(field))
+    records = read_records(file)
+    check_records(declared.trial, records)
+    return records
+
+
+def no_file(file: Path) -> str:
+    """Why there is no table at this place, and what there is."""
+    if file.is_dir():
+        return f"the table must be a file; {file.name!r} is a folder."
+    if not file.parent.is_dir():
+        return f"there must be a table {str(file)!r}; its folder does not exist."
+    tables = sorted(
+        p.name for p in file.parent.iterdir() if p.suffix in {".csv", ".jsonl", ".parquet"}
+    )
+    there = did_you_mean(file.name, tables).replace("Allowed", "The folder has") if tables else ""
+    return f"there must be a table {str(file)!r}; {there or 'its folder has none.'}"
+
+
+def _frame(trial: Trial, records: Records) -> pd.DataFrame:
+    import pandas as pd  # noqa: PLC0415 - `validate` does without
+
+    unit = trial.population.unit if trial.population else None
+    as_text = {n for n, f in used_columns(trial).items() if not f.startswith("analysis.")}
+    names = (
+        [str(row + 1) for row in range(len(records.rows))]
+        if unit is None
+        else [cell_label(cell) for cell in records.column(unit)]
+    )
+    data: dict[str, Sequence[object]] = {"unit_id": names}
+    for name in records.columns:
+        cells = records.column(name)
+        if name in as_text:
+            data[name] = [cell_label(cell) for cell in cells]
+        elif name != "unit_id":
+            data[name] = _typed(cells)
+    frame = pd.DataFrame(data)
+    return frame.astype({name: "str" for name in ("unit_id", *sorted(as_text))})
+
+
+_WHOLE = re.compile(r"[+-]?\d{1,18}")
+_DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
+
+
+def _typed(cells: list[object]) -> Sequence[object]:
+    """Numbers where every cell that is filled is one as text; else the cells as they are."""
+    present = [cell.strip() for cell in cells if isinstance(cell, str) and cell.strip()]
+    if len(present) == len(cells) and all(map(_WHOLE.fullmatch, present)):
+        return [int(cell) for cell in present]
+    filled = [cell for cell in cells if not is_missing(cell)]
+    if present and len(present) == len(filled) and all(map(_DECIMAL.fullmatch, present)):
+        return [math.nan if is_missing(cell) else float(str(cell)) for cell in cells]
+    return [None if is_missing(cell) else cell for cell in cells]

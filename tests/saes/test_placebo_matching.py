@@ -6,6 +6,7 @@ import pytest
 
 from causal_sae.errors import DataError
 from causal_sae.saes.features import balance, match_placebos
+from causal_sae.tables import FEATURES
 
 ALL = ("density", "mean_activation", "decoder_norm")
 
@@ -105,6 +106,11 @@ def test_a_feature_that_never_fires_has_no_placebo(treated):
     table.loc[3, ["density", "mean_activation"]] = [0.0, np.nan]
     with pytest.raises(DataError, match=f"feature {treated} cannot be matched"):
         draw(table, [treated])
+
+
+def test_a_table_as_it_comes_from_disk_is_matched_the_same():
+    table = plant(population(), like=5, at=[40, 90, 150])
+    assert draw(FEATURES.conform(table), [5]) == draw(table, [5])
 
 
 def test_the_balance_table_shows_each_placebo_beside_its_treated():

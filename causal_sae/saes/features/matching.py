@@ -88,7 +88,7 @@ def balance(
     the treated), feature, density, mean_activation, max_activation, decoder_norm, and for each of
     density, mean_activation and decoder_norm its ratio to the treated feature's (``<name>_ratio``).
     """
-    pairs = [(feature, "treated", pd.NA, feature) for feature in treated]
+    pairs: list[tuple[int, str, int | None, int]] = [(f, "treated", None, f) for f in treated]
     for draw, stand_ins in enumerate(placebos):
         pairs += [(f, "placebo", draw, p) for f, p in zip(treated, stand_ins, strict=True)]
     rows = pd.DataFrame(pairs, columns=["stands_for", "role", "draw", "feature"])
@@ -104,14 +104,14 @@ def balance(
 
 def _log_space(features: pd.DataFrame, on: Sequence[Match]) -> pd.DataFrame:
     """Living features by what is matched on: logarithms in units of their standard deviation."""
-    values = features.set_index("feature")[list(on)].astype("float64")
-    living = features["density"].to_numpy(dtype="float64") > 0
-    usable = (
-        living & np.isfinite(values).all(axis=1).to_numpy() & (values > 0).all(axis=1).to_numpy()
-    )
+    ordered = features.sort_values("feature").set_index("feature")
+    density = ordered["density"].to_numpy(dtype="float64", na_value=np.nan)
+    values = ordered[list(on)].to_numpy(dtype="float64", na_value=np.nan)
+    usable = (np.isfinite(values) & (values > 0)).all(axis=1) & (density > 0)
     logs = np.log(values[usable])
-    spread = logs.std(ddof=0)
-    return logs / spread.where(spread > 0, 1.0)
+    spread = logs.std(axis=0) if len(logs) else np.ones(len(on))
+    scaled = logs / np.where(spread > 0, spread, 1.0)
+    return pd.DataFrame(scaled, index=ordered.index[usable], columns=list(on))
 
 
 def _check_treated(space: pd.DataFrame, treated: Sequence[int]) -> None:

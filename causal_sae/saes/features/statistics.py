@@ -159,5 +159,5 @@ class FeatureStatistics:
 
 def _bin_of(values: Tensor) -> Tensor:
     """The bin of every value, ``[n] float64 -> [n] int64``."""
-    bins = ((values / LOWEST).log() / WIDTH).floor().long()
-    return bins.clamp(0, BINS - 1)
+    bins: Tensor = ((values / LOWEST).log() / WIDTH).floor().long().clamp(0, BINS - 1)
+    return bins

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,29 +72,6 @@ def load_trial_file(path: str | Path, *, screen: bool = False) -> TrialFile:
     return parse_trial(text, file, screen=screen)
 
 
-def trial_file(trial: Trial | TrialFile | str | Path) -> TrialFile:
-    """A trial with its file, however it is given.
-
-    A trial that was made in Python has no file: its relative paths start at the working directory.
-    """
-    if isinstance(trial, TrialFile):
-        return trial
-    if not isinstance(trial, Trial):
-        return load_trial_file(trial)
-    path, text, spans = _ORIGINS.get(id(trial), (Path("trial.yaml"), "", {}))
-    return TrialFile(trial, path, text or canonical(trial), spans)
-
-
-_ORIGINS: dict[int, tuple[Path, str, Mapping[FieldPath, Span]]] = {}
-"""Where the living trials were read from. A trial itself is a value: equal ones are the same."""
-
-
-def _remember(declared: TrialFile) -> None:
-    key = id(declared.trial)
-    _ORIGINS[key] = (declared.path, declared.text, declared.positions)
-    weakref.finalize(declared.trial, _ORIGINS.pop, key, None)
-
-
 def parse_trial(text: str, file: Path, *, screen: bool = False) -> TrialFile:
     """The trial of a YAML text; ``file`` names it in errors and is not read."""
 
@@ -103,9 +79,7 @@ def parse_trial(text: str, file: Path, *, screen: bool = False) -> TrialFile:
         return broken_rules(trial, screen=screen)
 
     trial, spans = parse_spec(text, file, Trial, rules)
-    declared = TrialFile(trial, file, text, spans)
-    _remember(declared)
-    return declared
+    return TrialFile(trial.within(file.parent), file, text, spans)
 
 
 def parse_spec(

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from causal_sae.errors import DataError, did_you_mean
-from causal_sae.spec.loading import TrialFile
+from causal_sae.errors import DataError, Place, did_you_mean
 from causal_sae.spec.prompt_checks import (
+    blocks_of,
     cell_label,
     check_records,
+    clusters_of,
     is_missing,
     used_columns,
 )
@@ -24,13 +25,31 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def read_prompts(declared: TrialFile) -> pd.DataFrame:
+@dataclass(frozen=True)
+class PromptsSummary:
+    """What ``validate`` tells of a prompts table."""
+
+    path: Path
+    """The file."""
+    columns: tuple[str, ...]
+    """Its columns."""
+    units: int
+    """How many prompts it has."""
+    blocks: int | None
+    """How many blocks, if the design has any."""
+    clusters: int | None
+    """How many clusters, if the design has any."""
+
+
+def read_prompts(trial: Trial, base: Path) -> pd.DataFrame:
     """Read the prompts of a trial.
 
     Parameters
     ----------
-    declared:
-        The trial and its file, whose folder is where relative paths start.
+    trial:
+        Names the file and its columns.
+    base:
+        The folder in which relative paths start: that of the trial file.
 
     Returns
     -------
@@ -42,45 +61,37 @@ def read_prompts(declared: TrialFile) -> pd.DataFrame:
     Raises
     ------
     DataError
-        Names the file, line and field of every problem.
+        Names the file, line and field of every problem; a file that is not there has only the
+        field, whose place the trial file knows.
     """
-    return _frame(declared.trial, _checked(declared, "population.prompts"))
+    return _frame(trial, _checked(trial, base, "population.prompts"))
 
 
-def read_pool(declared: TrialFile) -> pd.DataFrame:
+def read_pool(trial: Trial, base: Path) -> pd.DataFrame:
     """Read the pool that ``population.enrich`` draws prompts from; see :func:`read_prompts`."""
-    return _frame(declared.trial, _checked(declared, "population.enrich.of"))
+    return _frame(trial, _checked(trial, base, "population.enrich.of"))
 
 
-def check_prompts_file(declared: TrialFile) -> int | None:
+def check_prompts_file(trial: Trial, base: Path) -> PromptsSummary:
     """Check the prompts, and the pool if there is one, without loading pandas.
 
-    Returns
-    -------
-    int or None
-        The number of prompts; ``None`` if the trial declares no population.
-
-    Raises
-    ------
-    DataError
-        As :func:`read_prompts`.
+    Parameters and errors are those of :func:`read_prompts`.
     """
-    population = declared.trial.population
-    if population is None:
-        return None
-    if population.enrich is not None:
-        _checked(declared, "population.enrich.of")
-    return len(_checked(declared, "population.prompts").rows)
+    if trial.population is not None and trial.population.enrich is not None:
+        _checked(trial, base, "population.enrich.of")
+    records = _checked(trial, base, "population.prompts")
+    blocks, clusters = blocks_of(trial, records), clusters_of(trial, records)
+    return PromptsSummary(
+        records.path,
+        records.columns,
+        len(records.rows),
+        len(set(blocks)) if blocks else None,
+        len(set(clusters)) if clusters else None,
+    )
 
 
-def file_digest(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _source(declared: TrialFile, field: str) -> Path:
-    population = declared.trial.population
+def _source(trial: Trial, field: str) -> Path:
+    population = trial.population
     if population is not None and field == "population.prompts":
         return population.prompts
     if population is not None and population.enrich is not None:
@@ -88,16 +99,16 @@ def _source(declared: TrialFile, field: str) -> Path:
     section = field.rpartition(".")[0]
     raise DataError(
         f"the trial must say where its prompts are; add a section `{section}`.",
-        declared.place(section),
+        Place(field=section),
     )
 
 
-def _checked(declared: TrialFile, field: str) -> Records:
-    file = declared.folder / _source(declared, field)
+def _checked(trial: Trial, base: Path, field: str) -> Records:
+    file = base / _source(trial, field)
     if not file.is_file():
-        raise DataError(no_file(file), declared.place(field))
+        raise DataError(no_file(file), Place(field=field))
     records = read_records(file)
-    check_records(declared.trial, records)
+    check_records(trial, records)
     return records
 
 

@@ -1,0 +1,54 @@
+"""What must hold between the fields of a trial: one function for each rule.
+
+A rule takes a well-formed trial and yields a problem for each breach, at the field to mend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from causal_sae.spec.rules import analysis, arms, design, outcomes
+from causal_sae.spec.rules.analysis import CLEAN_OUTCOME
+from causal_sae.spec.trial import Trial
+from causal_sae.spec.yaml_tree import Problem
+
+__all__ = ["CLEAN_OUTCOME", "RULES", "Rule", "broken_rules"]
+
+Rule = Callable[[Trial], Iterator[Problem]]
+
+
+def broken_rules(trial: Trial, *, screen: bool = False) -> list[Problem]:
+    """The rules that a well-formed trial breaks, each at its field.
+
+    Parameters
+    ----------
+    trial:
+        The declaration.
+    screen:
+        Whether it is read as a screen, where an arm may say ``features: all``.
+    """
+    rules = RULES if screen else (*RULES, arms.no_screened_arm)
+    return [problem for rule in rules for problem in rule(trial)]
+
+
+RULES: tuple[Rule, ...] = (
+    design.unique_names,
+    analysis.known_arms,
+    analysis.contrasts_differ,
+    arms.pushes_of_known_length,
+    arms.features_once,
+    arms.placebos_stand_in_for_treated,
+    outcomes.primary_outcome,
+    outcomes.margins_of_guardrails,
+    analysis.estimator_fits_assignment,
+    analysis.one_reference_for_dunnett,
+    analysis.covariates_are_pre_treatment,
+    arms.factorial_cells,
+    design.equal_shares_within_units,
+    design.distinct_design_columns,
+    outcomes.positions_exist,
+    outcomes.outcomes_make_sense,
+    design.population_can_be_met,
+    analysis.power_is_planned,
+)
+"""Every rule; a new one is a function and a line."""

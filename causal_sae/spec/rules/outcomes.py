@@ -1,0 +1,107 @@
+"""Rules of the outcomes: what they claim, and whether they can be measured."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from causal_sae.spec.design import TextPositions
+from causal_sae.spec.outcomes import KeywordRate, LogitDiff, Regex, TokenSetProb
+from causal_sae.spec.rules.repeats import repeats
+from causal_sae.spec.trial import Trial
+from causal_sae.spec.yaml_tree import FieldPath, Problem
+
+
+def primary_outcome(trial: Trial) -> Iterator[Problem]:
+    """A confirmatory trial says beforehand what decides it."""
+    if trial.status == "confirmatory" and "primary" not in trial.roles().values():
+        yield Problem(
+            ("outcomes",),
+            "a confirmatory trial must have a primary outcome; give one outcome `role: primary`, "
+            "or say `status: exploratory`.",
+        )
+
+
+def margins_of_guardrails(trial: Trial) -> Iterator[Problem]:
+    """A guardrail is a claim of no harm beyond a margin."""
+    for i, outcome in enumerate(trial.outcomes):
+        if outcome.role == "guardrail":
+            if outcome.margin is None:
+                yield Problem(
+                    ("outcomes", i, "margin"),
+                    f"the guardrail {outcome.name!r} must have a margin; add `margin:`, the "
+                    "largest harm that would be tolerated, in the outcome's units.",
+                )
+            continue
+        for key in sorted({"margin", "harm"} & outcome.model_fields_set):
+            yield Problem(
+                ("outcomes", i, key),
+                f"`{key}` belongs to a guardrail, but {outcome.name!r} is {outcome.role}; remove "
+                "it or say `role: guardrail`.",
+                on_key=True,
+            )
+
+
+def positions_exist(trial: Trial) -> Iterator[Problem]:
+    """Generated tokens can be edited only where an outcome has text generated."""
+    if isinstance(trial.positions, TextPositions):
+        yield from _pattern(("positions", "regex"), trial.positions.regex)
+    elif trial.positions == "generated" and not any(
+        getattr(outcome, "generate", None) for outcome in trial.outcomes
+    ):
+        yield Problem(
+            ("positions",),
+            "positions 'generated' need an outcome of generated text; add one with `generate:`, "
+            "or use all, last, prompt or {regex: ...}.",
+        )
+
+
+def _pattern(path: FieldPath, pattern: str) -> Iterator[Problem]:
+    try:
+        if not pattern:
+            yield Problem(path, "the pattern must not be empty.")
+        re.compile(pattern)
+    except (re.error, RecursionError, OverflowError) as error:
+        yield Problem(
+            path, f"must be a Python regular expression, but {error}; {pattern!r:.60} is given."
+        )
+
+
+def outcomes_make_sense(trial: Trial) -> Iterator[Problem]:
+    """Outcomes that would be constant, counted twice or impossible to read are refused."""
+    for i, outcome in enumerate(trial.outcomes):
+        path: FieldPath = ("outcomes", i)
+        if isinstance(outcome, LogitDiff) and outcome.target == outcome.foil:
+            yield Problem(
+                (*path, "foil"),
+                "the foil must differ from the target, or the outcome is always 0; change one.",
+            )
+        if isinstance(outcome, TokenSetProb):
+            yield from _listed_once((*path, "tokens"), outcome.tokens)
+        if isinstance(outcome, KeywordRate):
+            words = tuple(word.casefold() for word in outcome.keywords)
+            yield from _listed_once((*path, "keywords"), words)
+        if isinstance(outcome, Regex):
+            yield from _pattern((*path, "pattern"), outcome.pattern)
+        for key in ("target", "foil", "continuation", "reference"):
+            if getattr(outcome, key, None) == "":
+                yield Problem((*path, key), "must not be empty; write the text or {column: ...}.")
+        yield from _samples_differ(trial, i)
+
+
+def _listed_once(path: FieldPath, words: tuple[str, ...]) -> Iterator[Problem]:
+    for i, word in enumerate(words):
+        if not word:
+            yield Problem((*path, i), "must not be empty; write the text.")
+    for i, _ in repeats(words):
+        yield Problem((*path, i), f"{words[i]!r} is listed twice; remove one.")
+
+
+def _samples_differ(trial: Trial, i: int) -> Iterator[Problem]:
+    generate = getattr(trial.outcomes[i], "generate", None)
+    if generate is not None and generate.samples > 1 and generate.temperature == 0:
+        yield Problem(
+            ("outcomes", i, "generate", "samples"),
+            f"at temperature 0 all {generate.samples} samples are the same text; raise the "
+            "temperature, or use one sample.",
+        )

@@ -34,6 +34,8 @@ EFFECT_SIZES = {
     "cliffs_delta": "δ",
     "cles": "CLES",
 }
+SAID = frozenset({"margin_test", "non_inferior", "harm_not_excluded"})
+"""Flags that the marks of every table already tell."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,11 @@ class Effect:
     def flag_list(self) -> tuple[str, ...]:
         """The flags, one by one."""
         return split_flags(self.flags)
+
+    @property
+    def notable_flags(self) -> tuple[str, ...]:
+        """The flags that no mark of the table tells."""
+        return tuple(flag for flag in self.flag_list if flag not in SAID)
 
 
 def split_flags(text: str) -> tuple[str, ...]:

@@ -218,7 +218,7 @@ def flags(effects: Sequence[Effect], meanings: Mapping[str, str]) -> dict[str, l
     """What each flag means, and the contrasts that carry it."""
     out: dict[str, list[str]] = {}
     for effect in effects:
-        for flag in effect.flag_list:
+        for flag in effect.notable_flags:
             out.setdefault(flag_meaning(flag, meanings), []).append(
                 f"{effect.contrast} on {effect.outcome}"
             )

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 WIDE = 100
 """From this width on, the raw p-value and the interval of the effect size are shown too."""
-SAID = frozenset({"margin_test", "non_inferior", "harm_not_excluded"})
-"""Flags that the table's marks and its caption already tell."""
 VERDICT_STYLES: dict[Status, str] = {
     "held": "bold green",
     "held_partly": "bold yellow",
@@ -76,7 +74,7 @@ def _add_outcome(table: Table, rows: list[Effect], notes: dict[str, int], width:
     table.add_row(head)
     for row in rows:
         name = Text(f"  {row.contrast}")
-        marks = ",".join(str(notes[flag]) for flag in row.flag_list if flag in notes)
+        marks = ",".join(str(notes[flag]) for flag in row.notable_flags)
         if marks:
             name.append(f" [{marks}]", style="yellow")
         table.add_row(name, *_cells(row, width), style="" if row.reject else "dim")
@@ -103,7 +101,7 @@ def _cells(row: Effect, width: int) -> list[str]:
 
 
 def _flag_numbers(rows: tuple[Effect, ...]) -> dict[str, int]:
-    flags = dict.fromkeys(flag for row in rows for flag in row.flag_list if flag not in SAID)
+    flags = dict.fromkeys(flag for row in rows for flag in row.notable_flags)
     return {flag: i for i, flag in enumerate(flags, start=1)}
 
 

@@ -201,7 +201,15 @@ def estimated(trial: Trial, observations: pd.DataFrame) -> pd.DataFrame:
                     flags="few_active:12" if outcome.name == "entropy" else "",
                 )
             )
+            if outcome.role == "guardrail" and outcome.margin is not None:
+                rows[-1] |= non_inferiority(rows[-1], outcome.margin)
     return table(*rows)
+
+
+def non_inferiority(row: dict[str, Any], margin: float) -> dict[str, Any]:
+    p = float(stats.t.cdf((row["estimate"] - margin) / row["std_error"], row["df"]))
+    verdict = "non_inferior" if p < 0.05 else "harm_not_excluded"
+    return {"p_value": p, "p_adjusted": p, "reject": p < 0.05, "flags": f"margin_test;{verdict}"}
 
 
 def make_record(

@@ -66,36 +66,25 @@ def dose_response(record: TrialRecord) -> Figure | None:
 
 def _dose_panel(axes: Axes, rows: pd.DataFrame, arms: Sequence[str], trial: Trial) -> None:
     level = 1 - trial.analysis.alpha
-    reference = mean_interval(_arm_values(rows, trial.reference), level)
-    if math.isfinite(reference[0]):
-        axes.axhspan(reference[1], reference[2], color=RULE, alpha=0.5, linewidth=0, zorder=0)
-        axes.axhline(reference[0], color=MUTED, linewidth=0.9, zorder=1, gid="reference")
-        axes.annotate(
-            trial.reference,
-            (1.0, reference[0]),
-            xycoords=("axes fraction", "data"),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8.5,
-            color=MUTED,
-            annotation_clip=False,
-        )
-    shown = (trial.reference, *arms) if trial.reference not in arms else arms
     points = sorted(
         (float(rows.loc[rows["arm"] == arm, "dose"].mean()), arm)
-        for arm in shown
+        for arm in dict.fromkeys((trial.reference, *arms))
         if rows.loc[rows["arm"] == arm, "dose"].notna().any()
     )
     summaries = [mean_interval(_arm_values(rows, arm), level) for _, arm in points]
     doses, means = [dose for dose, _ in points], [mean for mean, _, _ in summaries]
+    reference = mean_interval(_arm_values(rows, trial.reference), level)[0]
+    if math.isfinite(reference):
+        axes.axhline(reference, color=RULE, linewidth=0.9, zorder=1, gid="reference")
     axes.plot(doses, means, color=BLUE, linewidth=1, alpha=0.6, zorder=2)
     for dose, (mean, low, high), (_, arm) in zip(doses, summaries, points, strict=True):
-        axes.plot([dose, dose], [low, high], color=BLUE, linewidth=1.6, zorder=3)
-        axes.plot([dose], [mean], "o", color=BLUE, markersize=6, zorder=4, gid=f"dose-{arm}")
+        colour = MUTED if arm == trial.reference else BLUE
+        axes.plot([dose, dose], [low, high], color=colour, linewidth=1.6, zorder=3)
+        axes.plot([dose], [mean], "o", color=colour, markersize=6, zorder=4, gid=f"dose-{arm}")
         axes.annotate(
             arm, (dose, mean), xytext=(6, 5), textcoords="offset points", fontsize=8.5, color=INK
         )
+    axes.margins(x=0.06)
     axes.tick_params(axis="y", length=3)
 
 
@@ -121,14 +110,15 @@ def mean_interval(values: NDArray[np.float64], level: float) -> tuple[float, flo
 def manipulation(record: TrialRecord) -> Figure | None:
     """The activation asked for against the one that the SAE finds after the edit.
 
-    None when the observations do not tell. The axes reach from zero to the largest activation
+    None when the observations do not tell, or when every prompt was asked for the same (the table
+    of delivery then says it all). The axes reach from zero to the largest activation
     before the edit, so that errors are seen in proportion.
     """
     if not {ASKED, FOUND} <= set(record.observations):
         return None
     kept = record.observations.dropna(subset=[ASKED, FOUND])
     kept = kept.drop_duplicates(["unit_id", "arm", ASKED, FOUND])
-    if kept.empty:
+    if kept[ASKED].nunique() < 2:
         return None
     with style():
         figure = canvas(3.6, width=5.0)

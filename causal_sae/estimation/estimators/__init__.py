@@ -7,6 +7,7 @@ from causal_sae.estimation.estimators import (
     block,
     cluster,
     difference_in_means,
+    dowhy,
     lin,
     paired,
     welch,
@@ -21,6 +22,7 @@ ESTIMATORS: dict[str, Estimator] = {
     "block": block.ESTIMATOR,
     "cluster": cluster.ESTIMATOR,
     "paired": paired.ESTIMATOR,
+    "dowhy": dowhy.ESTIMATOR,
 }
 
 __all__ = ["ESTIMATORS", "Estimator"]

@@ -66,7 +66,7 @@ def load_sae(
         Required by, and only allowed for, SAEs trained with ``expected_average_only_in``.
     centre_activations:
         Whether the SAE was trained on activations whose mean over the width was removed. None:
-        what its files say, and no when they say nothing.
+        what its files say, or what is known of the repository they were downloaded from.
 
     Raises
     ------
@@ -81,8 +81,9 @@ def load_sae(
             Place(file=path, field="sae.format"),
         )
     config, weights = FORMATS[name].read(_folder_of(path))
-    if centre_activations is not None:
-        config = replace(config, centre_activations=centre_activations)
+    if centre_activations is None:
+        centre_activations = config.centre_activations or _is_known_centred(path)
+    config = replace(config, centre_activations=centre_activations)
     return build(config, weights, normalization_factor)
 
 
@@ -113,6 +114,12 @@ def detect_format(path: Path) -> str:
         )
     looked = "; ".join(f"{' or '.join(form.weights)} ({name})" for name, form in FORMATS.items())
     raise SAEError(f"no SAE is here. Looked for {looked}. Found {listing(path)}.", Place(file=path))
+
+
+def _is_known_centred(path: Path) -> bool:
+    """Whether ``path`` is the hub's cache of a repository whose SAEs are centred."""
+    where = path.resolve().as_posix()
+    return any(name.replace("/", "--") in where for name in CENTRED_REPOSITORIES)
 
 
 def _folder_of(path: Path) -> Path:
@@ -152,8 +159,7 @@ def _fetch(spec: SAESpec, base: Path) -> SAE:
         path = (base / source.path.expanduser()).resolve()
         return load_sae(path, spec.format, spec.normalization_factor)
     if isinstance(source, HubSource):
-        centred = True if source.hub in CENTRED_REPOSITORIES else None
-        return load_sae(download(source), spec.format, spec.normalization_factor, centred)
+        return load_sae(download(source), spec.format, spec.normalization_factor)
     return from_registry(source.saelens, spec.normalization_factor)
 
 

@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from causal_sae.errors import DataError
-from causal_sae.saes.features import FeatureStatistics, read_features, write_features
+from causal_sae.saes.config import SAEConfig
+from causal_sae.saes.features import (
+    FeatureStatistics,
+    read_features,
+    stored_features,
+    write_features,
+)
+from causal_sae.saes.sae import build
+from causal_sae.saes.weights import Weights
 from causal_sae.tables import FEATURES
 
 torch.set_num_threads(1)
@@ -103,6 +111,19 @@ def test_the_table_comes_back_from_disk_as_it_went(tmp_path):
     pd.testing.assert_frame_equal(read_features(tmp_path), table)
     pd.testing.assert_frame_equal(read_features(file), table)
     assert [p.name for p in tmp_path.iterdir()] == ["features.parquet"]
+
+
+def test_an_sae_finds_its_own_table_and_not_anothers(tmp_path):
+    config = SAEConfig(architecture="standard", d_in=2, d_sae=4, d_out=2, path=tmp_path)
+    weights = Weights(torch.ones(2, 4), torch.ones(4, 2), torch.ones(2), torch.ones(4))
+    sae = build(config, weights)
+    assert stored_features(sae) is None
+    table = counted(sparse(300, 4, seed=2)).table(sae.decoder_norm)
+    write_features(table, tmp_path)
+    pd.testing.assert_frame_equal(stored_features(sae), table)
+    write_features(table.iloc[:3], tmp_path)
+    with pytest.raises(DataError, match="each of the SAE's 4 features; it has 3"):
+        stored_features(sae)
 
 
 def test_a_table_that_cannot_be_read_is_a_sentence(tmp_path):

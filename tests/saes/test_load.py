@@ -270,6 +270,21 @@ def test_a_transcoder_is_read_but_not_edited(case):
         sae.direction([0])
 
 
+def test_centring_is_taken_from_the_files_the_repository_or_the_caller(tmp_path):
+    assert not load_sae(GOLDENS / STANDARD).config.centre_activations
+    assert load_sae(GOLDENS / STANDARD, centre_activations=True).config.centre_activations
+    cached = tmp_path / "models--jbloom--GPT2-Small-SAEs-Reformatted/snapshots/c0"
+    shutil.copytree(GOLDENS / "saelens/flat_standard", cached / "blocks.8.hook_resid_pre")
+    assert load_sae(cached / "blocks.8.hook_resid_pre").config.centre_activations
+    stated = copy(STANDARD, tmp_path)
+    kwargs = {"model_from_pretrained_kwargs": {"center_writing_weights": True}}
+    amend(stated / "cfg.json", metadata=kwargs | {"hook_name": "blocks.1.hook_resid_pre"})
+    assert load_sae(stated).config.centre_activations
+    # Centring the writing weights leaves the heads' outputs as they are.
+    amend(stated / "cfg.json", metadata=kwargs | {"hook_name": "blocks.1.attn.hook_z"})
+    assert not load_sae(stated).config.centre_activations
+
+
 def test_open_sae_starts_at_the_trials_folder_and_takes_the_trials_hook(tmp_path):
     copy(STANDARD, tmp_path)
     spec = SAESpec.model_validate({"source": {"path": "sae"}})

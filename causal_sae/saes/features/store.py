@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from causal_sae.errors import DataError, Place
+from causal_sae.saes.sae import SAE
 from causal_sae.tables import FEATURES
 
 NAME = "features.parquet"
@@ -44,6 +45,27 @@ def read_features(path: Path) -> pd.DataFrame:
             Place(file, field="feature"),
         )
     return table.sort_values("feature", ignore_index=True)
+
+
+def stored_features(sae: SAE) -> pd.DataFrame | None:
+    """The features table beside an SAE's files, or None where there is none.
+
+    Raises
+    ------
+    DataError
+        When the table cannot be read, or is of another SAE: it must have a row for every feature.
+    """
+    folder = sae.config.path
+    if folder is None or not _file(folder).is_file():
+        return None
+    table = read_features(folder)
+    if table["feature"].tolist() != list(range(sae.config.d_sae)):
+        raise DataError(
+            f"the features table must have one row for each of the SAE's {sae.config.d_sae} "
+            f"features; it has {len(table)}: make it anew with `causal-sae features extract`.",
+            Place(file=_file(folder), field="feature"),
+        )
+    return table
 
 
 def write_features(features: pd.DataFrame, path: Path) -> Path:

@@ -96,7 +96,7 @@ def _covariate(frame: pd.DataFrame, name: str) -> pd.Series[float]:
         row = frame.loc[wrong[0]]
         raise DataError(
             f"the covariate {name!r} must be a finite number for every analysed unit, got "
-            f"{row[name]!r} for unit {row['unit_id']!r}; fill it in before the trial, code "
+            f"'{row[name]}' for unit {row['unit_id']!r}; fill it in before the trial, code "
             "categories as numbers, or remove the covariate.",
             place,
         )

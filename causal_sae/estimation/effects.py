@@ -75,7 +75,7 @@ def _row(trial: Trial, values: pd.DataFrame, contrast: Contrast) -> dict[str, ob
     sample, notes = analysed(trial, values, contrast)
     name, estimator = choose(trial)
     alpha = trial.analysis.alpha
-    fitted = settle(estimator.fit(sample, alpha), sample.spread)
+    fitted = settle(estimator.fit(sample, alpha), sample.outcome)
     size = effect_size(sample, fitted, structure(trial), alpha)
     if is_known(trial):
         fitted = known_effect(trial, contrast, sample, fitted, notes)

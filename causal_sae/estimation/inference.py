@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
-NOISE = 1e-12
-"""Standard errors below this share of the outcome's range are rounding, not variation."""
+NOISE_OF_RANGE, NOISE_OF_LEVEL = 1e-10, 1e-14
+"""Standard errors below these shares of the outcome's range and level are rounding, not
+variation: what least squares leaves of an exact fit in double precision."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def unknown(*flags: str) -> Estimate:
     return Estimate(np.nan, np.nan, flags=flags)
 
 
-def settle(estimate: Estimate, spread: float) -> Estimate:
+def settle(estimate: Estimate, outcome: NDArray[np.float64]) -> Estimate:
     """Decide what an estimate without variation says.
 
     A standard error that is nothing but rounding would turn into absurd p-values. If the estimate
@@ -71,13 +73,17 @@ def settle(estimate: Estimate, spread: float) -> Estimate:
     ----------
     estimate:
         As the estimator returned it.
-    spread:
-        The outcome's range over the sample.
+    outcome:
+        [n] the sample's outcomes.
     """
-    if np.isnan(estimate.std_error) or estimate.std_error > NOISE * spread:
+    if np.isnan(estimate.std_error):
+        return estimate
+    spread = float(np.ptp(outcome))
+    noise = NOISE_OF_RANGE * spread + NOISE_OF_LEVEL * float(np.abs(outcome).max())
+    if estimate.std_error > noise:
         return estimate
     constant = ("constant_outcome",) if spread == 0 else ()
-    if abs(estimate.estimate) <= NOISE * spread:
+    if abs(estimate.estimate) <= noise:
         flags = (*estimate.flags, *constant, "exact_zero")
         return Estimate(0.0, 0.0, np.nan, estimate.df, 1.0, 0.0, 0.0, flags)
     return Estimate(estimate.estimate, 0.0, flags=(*estimate.flags, "no_variance"))

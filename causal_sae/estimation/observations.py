@@ -111,7 +111,7 @@ def _numbers(frame: pd.DataFrame, column: str) -> pd.Series[float]:
     if len(wrong):
         row = frame.loc[wrong[0]]
         raise DataError(
-            f"{column} must be a finite number or empty, got {row[column]!r} for unit "
+            f"{column} must be a finite number or empty, got '{row[column]}' for unit "
             f"{row['unit_id']!r} in arm {row['arm']!r}; mend the cell, or leave it empty and give "
             "the reason in the column 'status'.",
             Place(field=column),

@@ -48,11 +48,6 @@ class Sample:
         """The outcomes of the treatment and of the reference."""
         return self.outcome[self.treated], self.outcome[~self.treated]
 
-    @property
-    def spread(self) -> float:
-        """The range of the outcome, the yardstick of what counts as numerical noise."""
-        return float(np.ptp(self.outcome)) if len(self) else 0.0
-
     def take(self, rows: Mask) -> Sample:
         """The sample of those rows."""
         return replace(

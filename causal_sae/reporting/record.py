@@ -156,8 +156,16 @@ def count_flow(
     )
 
 
+def usable(observations: pd.DataFrame) -> pd.Series[bool]:
+    """Which observations count: a value is there, and the status, where told, is ``ok``."""
+    there = observations["value"].notna()
+    if "status" not in observations:
+        return there
+    return there & observations["status"].astype("string").fillna("ok").eq("ok")
+
+
 def _arm_flow(arm: str, units: pd.Series[str], rows: pd.DataFrame) -> ArmFlow:
-    measured = rows["value"].notna()
+    measured = usable(rows)
     analysed = set(rows.loc[measured, "unit_id"])
     reasons = _reasons(rows.loc[~measured & ~rows["unit_id"].isin(analysed)])
     silent = len(set(units) - set(rows["unit_id"]))

@@ -11,7 +11,7 @@ import pandas as pd
 
 from causal_sae.reporting import numbers, wording
 from causal_sae.reporting.effect import flag_meaning
-from causal_sae.reporting.record import Flow, Manifest, TrialRecord, main_outcome
+from causal_sae.reporting.record import Flow, Manifest, TrialRecord, main_outcome, usable
 
 if TYPE_CHECKING:
     from causal_sae.reporting.effect import Effect
@@ -199,7 +199,7 @@ def _estimand_words(estimand: str) -> str:
 
 def missing(observations: pd.DataFrame) -> list[dict[str, str | int]]:
     """Observations without a value, by outcome, arm and reason."""
-    lost = observations.loc[observations["value"].isna()]
+    lost = observations.loc[~usable(observations)]
     if lost.empty:
         return []
     status = lost.get("status")

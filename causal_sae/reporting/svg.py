@@ -66,9 +66,16 @@ def inline(figure: Figure, name: str, alt: str) -> Markup:
 
 
 def _own_ids(text: str, name: str) -> str:
-    text = re.sub(r'\bid="([^"]*)"', rf'id="{name}-\1"', text)
+    """Keep the ids that something refers to, each with the figure's name in front."""
     text = re.sub(r'xlink:href="#([^"]*)"', rf'href="#{name}-\1"', text)
-    return re.sub(r"url\(#([^)]*)\)", rf"url(#{name}-\1)", text)
+    text = re.sub(r"url\(#([^)]*)\)", rf"url(#{name}-\1)", text)
+    used = set(re.findall(r'(?:href="#|url\(#)([^")]*)', text))
+
+    def kept(match: re.Match[str]) -> str:
+        own = f"{name}-{match[1]}"
+        return f' id="{own}"' if own in used else ""
+
+    return re.sub(r'\sid="([^"]*)"', kept, text)
 
 
 def _page_fonts(text: str) -> str:

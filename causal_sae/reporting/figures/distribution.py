@@ -9,6 +9,7 @@ import pandas as pd
 
 from causal_sae.reporting import wording
 from causal_sae.reporting.figures.canvas import INK, MUTED, PART_COLOURS, canvas, style
+from causal_sae.reporting.record import usable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,11 +23,11 @@ MOST_POINTS = 240
 """Points drawn per arm; more are thinned evenly along their sorted values."""
 
 
-def unit_means(observations: pd.DataFrame, column: str = "value") -> pd.DataFrame:
+def unit_means(observations: pd.DataFrame) -> pd.DataFrame:
     """One value per unit, arm and outcome: draws and samples of a unit averaged."""
-    measured = observations.loc[observations[column].notna()]
+    measured = observations.loc[usable(observations)]
     keys = ["outcome", "arm", "unit_id"]
-    return measured.groupby(keys, sort=False, observed=True)[column].mean().reset_index()
+    return measured.groupby(keys, sort=False, observed=True)["value"].mean().reset_index()
 
 
 def distributions(record: TrialRecord) -> Figure | None:

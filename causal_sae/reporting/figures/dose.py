@@ -18,6 +18,7 @@ from causal_sae.reporting.figures.canvas import (
     canvas,
     style,
 )
+from causal_sae.reporting.record import usable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,7 +90,7 @@ def _dose_panel(axes: Axes, rows: pd.DataFrame, arms: Sequence[str], trial: Tria
 
 
 def _arm_values(rows: pd.DataFrame, arm: str) -> NDArray[np.float64]:
-    of_arm = rows.loc[(rows["arm"] == arm) & rows["value"].notna()]
+    of_arm = rows.loc[(rows["arm"] == arm) & usable(rows)]
     return np.asarray(of_arm.groupby("unit_id")["value"].mean(), dtype=np.float64)
 
 

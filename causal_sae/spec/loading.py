@@ -62,7 +62,8 @@ def load_trial(path: str | Path, *, screen: bool = False) -> Trial:
     SpecError
         Names the file, line, column and field of every problem.
     """
-    return load_trial_file(path, screen=screen).trial
+    declared = load_trial_file(path, screen=screen)
+    return declared.trial.within(declared.folder)
 
 
 def load_trial_file(path: str | Path, *, screen: bool = False) -> TrialFile:

@@ -77,9 +77,20 @@ def check_prompts_file(trial: Trial, base: Path) -> PromptsSummary:
 
     Parameters and errors are those of :func:`read_prompts`.
     """
+    fields = ["population.prompts"]
     if trial.population is not None and trial.population.enrich is not None:
-        _checked(trial, base, "population.enrich.of")
-    records = _checked(trial, base, "population.prompts")
+        fields.append("population.enrich.of")
+    tables: list[Records] = []
+    problems: list[DataError] = []
+    for field in fields:
+        try:
+            tables.append(_checked(trial, base, field))
+        except DataError as error:
+            problems.append(error)
+    if problems:
+        first, *others = problems
+        raise DataError(first.message, first.place, (*first.others, *others))
+    records = tables[0]
     blocks, clusters = blocks_of(trial, records), clusters_of(trial, records)
     return PromptsSummary(
         records.path,

@@ -110,7 +110,7 @@ def _long_enough(found: _Found) -> bool:
 
 def _problem(found: _Found) -> Problem:
     kind = found.detail["type"]
-    if kind in {"union_tag_invalid", "union_tag_not_found"}:
+    if found.wanted["type"] == "tagged-union":
         return _untagged(found)
     say = _SENTENCES.get(kind, _otherwise)
     return Problem(found.path, say(found), on_key=kind == "extra_forbidden")
@@ -199,7 +199,7 @@ def _number(what: str) -> Callable[[_Found], str]:
 
 
 def _bound(words: str, key: str) -> Callable[[_Found], str]:
-    return lambda found: f"must be {words} {found.limits[key]}, not {shown(found.given)}."
+    return lambda found: f"must be {words} {found.limits[key]:g}, not {shown(found.given)}."
 
 
 def _size(words: str, key: str) -> Callable[[_Found], str]:

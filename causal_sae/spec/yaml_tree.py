@@ -65,7 +65,7 @@ class Tree:
 
     def add(self, node: Node, path: FieldPath, key: Mark | None = None) -> Data:
         """Read ``node`` into data and note where it stands."""
-        empty = isinstance(node, ScalarNode) and node.value == "" and key is not None
+        empty = isinstance(node, ScalarNode) and node.value == "" and _tag(node) == "null"
         value = key if empty and key is not None else _mark(node)
         self.spans.setdefault(path, Span(key or value, value))
         self._nodes += 1
@@ -266,4 +266,5 @@ _HINTS = (
 def _syntax(error: MarkedYAMLError) -> str:
     problem = str(error.problem or error.context or "unreadable")
     hint = next((hint for sign, hint in _HINTS if sign in problem), "check quotes and indentation")
+    problem = problem.removeprefix("but ")
     return f"this must be YAML, but {_short(problem, 120)}; {hint}."

@@ -77,7 +77,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 @given(shares=shares_of_arms, n=st.integers(20, 70), seed=seeds)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_complete_gives_every_arm_its_quota_rounded_down_or_up(
     shares: list[float], n: int, seed: int
 ) -> None:
@@ -88,7 +88,7 @@ def test_complete_gives_every_arm_its_quota_rounded_down_or_up(
 
 
 @given(shares=shares_of_arms, n=st.integers(60, 90), seed=seeds)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_block_and_factorial_give_every_arm_its_quota_of_each_block(
     shares: list[float], n: int, seed: int
 ) -> None:
@@ -99,7 +99,7 @@ def test_block_and_factorial_give_every_arm_its_quota_of_each_block(
 
 
 @given(shares=shares_of_arms, size=st.integers(1, 4), seed=seeds)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_clusters_stay_whole_and_are_dealt_by_quota(
     shares: list[float], size: int, seed: int
 ) -> None:
@@ -114,7 +114,7 @@ def test_clusters_stay_whole_and_are_dealt_by_quota(
 
 
 @given(method=st.sampled_from(sorted(SCHEMES)), seed=seeds, order=st.integers(0, 999))
-@settings(max_examples=24, deadline=None)
+@settings(max_examples=16, deadline=None)
 def test_rows_order_and_other_columns_do_not_matter(method: str, seed: int, order: int) -> None:
     trial, units = make_trial(method, [1, 1, 1], seed), make_units(60)
     shuffled = units.sample(frac=1, random_state=order).assign(extra="x")
@@ -168,7 +168,7 @@ def test_every_unit_gets_each_arm_as_often_as_its_propensity_says(method: str) -
     """Not only the average unit. 26 units in blocks of 14 and 12, and 13 clusters, leave
     remainders under the shares 2:1:1, which is where a bias would hide.
     """
-    repetitions = 3000
+    repetitions = 1500
     arms = deals(method, [2.0, 1.0, 1.0], make_units(26, blocks=2), repetitions)
     for arm, p in enumerate([0.5, 0.25, 0.25]):
         # 5 standard errors: of the 468 comparisons here chance passes that in one seed of 3,700.
@@ -179,9 +179,9 @@ def test_every_unit_gets_each_arm_as_often_as_its_propensity_says(method: str) -
 @pytest.mark.parametrize("method", QUOTA)
 def test_remainders_are_dealt_in_proportion(method: str) -> None:
     """Quotas of 5.6, 5.6 and 16.8: rounding to the nearest, or up for the first, shows here."""
-    arms = deals(method, [1.0, 1.0, 3.0], make_units(28, blocks=2), 3000)
+    arms = deals(method, [1.0, 1.0, 3.0], make_units(28, blocks=2), 1500)
     found = [(arms == arm).mean() for arm in range(3)]
-    np.testing.assert_allclose(found, [0.2, 0.2, 0.6], atol=0.004)
+    np.testing.assert_allclose(found, [0.2, 0.2, 0.6], atol=0.005)
 
 
 def test_a_new_block_leaves_the_others_as_they_were() -> None:
@@ -195,7 +195,7 @@ def test_a_new_block_leaves_the_others_as_they_were() -> None:
 
 
 @given(k=st.integers(2, 6), n=st.integers(1, 30), seed=seeds)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_every_unit_goes_through_every_arm_once(k: int, n: int, seed: int) -> None:
     for method in WITHIN:
         table = assign(make_trial(method, [1.0] * k, seed), make_units(n))
@@ -207,7 +207,7 @@ def test_every_unit_goes_through_every_arm_once(k: int, n: int, seed: int) -> No
 
 
 @given(k=st.integers(2, 6), n=st.integers(1, 40), seed=seeds)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_latin_square_balances_places_for_any_number_of_units(k: int, n: int, seed: int) -> None:
     table = assign(make_trial("latin_square", [1.0] * k, seed), make_units(n))
     counts = pd.crosstab(table["arm"], table["run_order"]).reindex(

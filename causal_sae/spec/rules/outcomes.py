@@ -33,7 +33,8 @@ def margins_of_guardrails(trial: Trial) -> Iterator[Problem]:
                     "largest harm that would be tolerated, in the outcome's units.",
                 )
             continue
-        for key in sorted({"margin", "harm"} & outcome.model_fields_set):
+        given = {"margin": outcome.margin is not None, "harm": outcome.harm != "increase"}
+        for key in (key for key, stands in given.items() if stands):
             yield Problem(
                 ("outcomes", i, key),
                 f"`{key}` belongs to a guardrail, but {outcome.name!r} is {outcome.role}; remove "

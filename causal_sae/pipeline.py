@@ -132,7 +132,9 @@ def estimate_run(folder: RunFolder) -> None:
     folder.write_text("identification.txt", identify(trial))
     if not trial.within_unit and run.assignment is not None:
         covariates = pre_treatment(trial, observations)
-        folder.write_table("balance.csv", balance_table(trial, run.assignment, covariates))
+        folder.write_table(
+            "balance.csv", balance_table(run.assignment, covariates, trial.reference)
+        )
 
 
 def estimate_observations(

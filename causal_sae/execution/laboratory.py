@@ -37,7 +37,8 @@ class Laboratory:
     sae: SAE
     host: Host
     tokenizer: Tokenizer
-    max_tokens: int = MAX_TOKENS
+    max_tokens: int
+    """Tokens in one batch, all rows together."""
 
     @property
     def hook(self) -> HookPoint:
@@ -155,7 +156,7 @@ def assemble(trial: Trial, base: Path, model: LanguageModel, sae: SAE) -> Labora
         )
     ready = sae.to(device=model.device)
     tokenizer = Tokenizer(model, trial.population, trial.positions, sae.config.prepend_bos)
-    return Laboratory(trial, base, model, ready, Host(model, hook), tokenizer)
+    return Laboratory(trial, base, model, ready, Host(model, hook), tokenizer, MAX_TOKENS)
 
 
 def exclusions(

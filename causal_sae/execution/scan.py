@@ -14,7 +14,7 @@ from causal_sae.execution.edits import attention_sinks
 from causal_sae.execution.host import Host
 from causal_sae.execution.sequences import Prompt, TokenSequence
 from causal_sae.execution.treatments import Activations
-from causal_sae.saes.features.statistics import FeatureAccumulator
+from causal_sae.saes.features.statistics import FeatureStatistics
 from causal_sae.saes.sae import SAE
 
 
@@ -54,7 +54,7 @@ def scan(
         Called with the number of tokens done.
     """
     wanted = list(features)
-    totals = FeatureAccumulator(sae.config.d_sae)
+    totals = FeatureStatistics.empty(sae.config.d_sae)
     own: dict[str, np.ndarray] = {}
     jobs = [Job(TokenSequence(prompt), ()) for prompt in prompts]
     for batch in batches(jobs, max_tokens):

@@ -186,7 +186,7 @@ def _treatment(
             return Treatment(arm.name, draw, features, zeros, zeros, resample=pool)
         case Ablate(to="mean"):
             rows = statistics.set_index("feature").loc[list(features)]
-            means = tuple((rows["density"] * rows["mean_activation"]).astype(float))
+            means = tuple((rows["density"] * rows["mean_activation"]).fillna(0.0).astype(float))
             return Treatment(arm.name, draw, features, zeros, means)
         case Ablate():
             return Treatment(arm.name, draw, features, zeros, zeros)

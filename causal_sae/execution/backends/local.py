@@ -25,7 +25,7 @@ from causal_sae.execution.treatments import (
     focal_features,
     treatments,
 )
-from causal_sae.saes.features.store import read_features
+from causal_sae.saes.features.store import stored_features
 from causal_sae.saes.sae import SAE
 from causal_sae.spec.design import Population
 from causal_sae.spec.interventions import Ablate, Placebo, QuantileDose
@@ -69,7 +69,7 @@ class LocalBackend:
 
     @cached_property
     def _stored(self) -> pd.DataFrame | None:
-        return read_features(self.laboratory.sae)
+        return stored_features(self.laboratory.sae)
 
     @cached_property
     def _scanned(self) -> Scan:

@@ -1,0 +1,229 @@
+"""Every edit against plain PyTorch hooks, on five architectures and every hook point."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+import torch
+
+from causal_sae.execution.batches import Job
+from causal_sae.execution.edits import FeatureEdit, attention_sinks, feature_change
+from causal_sae.execution.forward import run_batch
+from causal_sae.execution.host import Host
+from causal_sae.execution.sequences import TokenSequence
+from causal_sae.execution.treatments import treatments
+
+FAMILIES = ["gpt2", "llama", "gemma2", "gpt_neox", "qwen2"]
+TEXTS = ["whale sea ship boat captain", "old man said to the king", "storm night day the sea of"]
+
+
+def jobs_of(lab, texts=TEXTS):
+    table = pd.DataFrame({"unit_id": [f"u{i}" for i in range(len(texts))], "text": texts})
+    prompts = lab.tokenizer.prompts(table)
+    made = treatments(lab.trial, lab.sae, pd.DataFrame())
+    chosen = tuple(t for choices in made.values() for t in choices)
+    return [Job(TokenSequence(p), chosen) for p in prompts]
+
+
+def one_length(jobs):
+    length = len(jobs[0].sequence.tokens)
+    return tuple(j for j in jobs if len(j.sequence.tokens) == length)
+
+
+def raw_logits(lab, tokens, treatment, editable):
+    """The same intervention written as a user would: one prompt, one arm, one PyTorch hook."""
+    sae, hook = lab.sae, lab.hook
+    norm = sae.weights.w_dec  # [d_sae, d]
+
+    def edited(x):
+        f = sae.encode(x)
+        features, gain, bias = treatment.features, treatment.gain, treatment.bias
+        if treatment.push_like is not None:
+            like = treatment.push_like
+            features, gain, bias = like.features, like.gain, like.bias
+        out = x.clone()
+        for s in range(x.shape[1]):
+            if not editable[s]:
+                continue
+            if treatment.splice:
+                out[0, s] = sae.reconstruct(x)[0, s]
+                continue
+            change = torch.zeros_like(x[0, s])
+            for j, g, b in zip(features, gain, bias, strict=True):
+                change += (g * f[0, s, j] + b - f[0, s, j]) * norm[j]
+            if treatment.push_like is not None:
+                direction = treatment.direction / treatment.direction.norm()
+                change = change.norm() * direction
+            out[0, s] = x[0, s] + change
+        return out
+
+    module = lab.model.network.get_submodule(hook.module)
+    moved = []
+
+    def on_output(_module, _args, output):
+        if hook.index is None:
+            return edited(output)
+        return (*output[: hook.index], edited(output[hook.index]), *output[hook.index + 1 :])
+
+    def on_input(_module, args, kwargs):
+        x = args[0] if args else kwargs["hidden_states"]
+        new = edited(x)
+        moved.append(new - x)
+        if args:
+            return (new, *args[1:]), kwargs
+        return args, {**kwargs, "hidden_states": new}
+
+    handles = []
+    if hook.side == "output":
+        handles.append(module.register_forward_hook(on_output))
+    else:
+        handles.append(module.register_forward_pre_hook(on_input, with_kwargs=True))
+    if hook.bypass:
+        block = lab.model.network.get_submodule(hook.bypass)
+        handles.append(block.register_forward_hook(lambda _m, _a, out: out + moved[0]))
+    try:
+        with torch.no_grad():
+            ids = torch.tensor([tokens])
+            return lab.model.network(input_ids=ids, use_cache=False).logits[0, -1]
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_edit_equals_a_plain_hook(laboratory, family):
+    lab = laboratory(family)
+    check_against_hooks(lab)
+
+
+@pytest.mark.parametrize(
+    "hook",
+    ["hook_resid_pre", "hook_resid_mid", "hook_mlp_out", "hook_attn_out", "attn.hook_z"],
+)
+@pytest.mark.parametrize("family", ["gpt2", "llama", "gemma2"])
+def test_every_hook_point_equals_a_plain_hook(laboratory, family, hook):
+    check_against_hooks(laboratory(family, f"blocks.2.{hook}"))
+
+
+def test_the_first_layer_has_nothing_to_skip(laboratory):
+    check_against_hooks(laboratory("llama", "blocks.0.hook_resid_pre"))
+
+
+def test_topk_edits_one_feature_and_leaves_the_others(laboratory):
+    check_against_hooks(laboratory("llama", architecture="topk"))
+
+
+def check_against_hooks(lab):
+    batch = one_length(jobs_of(lab))
+    done = run_batch(lab.bench({}), batch)
+    with torch.no_grad():
+        clean = {
+            j.sequence.unit_id: Host(lab.model, lab.hook).read(torch.tensor([j.sequence.tokens]))
+            for j in batch
+        }
+    moved = 0.0
+    for row, (job, treatment) in enumerate(zip(done.jobs, done.treatments, strict=True)):
+        unit, tokens = job.sequence.unit_id, job.sequence.tokens
+        if treatment is None:
+            continue
+        sinks = attention_sinks(clean[unit].activation)[0]
+        editable = torch.from_numpy(job.sequence.editable) & ~sinks
+        expected = raw_logits(lab, tokens, treatment, editable).log_softmax(-1)
+        got = done.reading.logprobs[row, 0]
+        torch.testing.assert_close(got.float(), expected, atol=2e-5, rtol=1e-4)
+        plain = done.reading.untouched[row, 0].float()
+        moved = max(moved, float((expected - plain).abs().max()))
+    assert moved > 0.01  # the comparison would mean nothing if no edit did anything
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("route", ["suffix", "full"])
+def test_a_null_edit_is_bit_identical(laboratory, family, route):
+    lab = laboratory(family)
+    host = Host(lab.model, lab.hook, route)
+    ids = torch.tensor([j.sequence.tokens for j in one_length(jobs_of(lab))])
+    at = host.read(ids)
+    assert torch.equal(host.resume(at, at.activation, 2).logits, host.plain(ids, 2))
+
+
+def test_control_rows_are_the_plain_model_whatever_the_others_do(laboratory):
+    lab = laboratory("llama")
+    batch = one_length(jobs_of(lab))
+    done = run_batch(lab.bench({}), batch)
+    rows = [r for r, t in enumerate(done.treatments) if t is None]
+    ids = torch.tensor([batch[i].sequence.tokens for i in range(len(batch))])
+    plain = lab.host.plain(ids, 1).double().log_softmax(-1)
+    torch.testing.assert_close(done.reading.logprobs[rows], plain, atol=1e-6, rtol=1e-6)
+
+
+def test_rows_do_not_change_when_other_rows_arms_change(laboratory):
+    lab = laboratory("llama")
+    first, *others = one_length(jobs_of(lab))
+    whole = run_batch(lab.bench({}), (first, *others))
+    alone = run_batch(lab.bench({}), (first,))
+    for row in range(first.rows):
+        torch.testing.assert_close(
+            whole.reading.logprobs[row], alone.reading.logprobs[row], atol=1e-6, rtol=1e-6
+        )
+
+
+def test_the_edited_stream_is_where_it_should_be_and_nowhere_else(laboratory):
+    lab = laboratory("llama", positions="last")
+    batch = one_length(jobs_of(lab))[:1]
+    done = run_batch(lab.bench({}), batch)
+    stream = done.reading.activations[lab.hook.module]
+    clean = stream[0]
+    for row, treatment in enumerate(done.treatments):
+        assert torch.equal(stream[row, :-1], clean[:-1])
+        if treatment is not None and treatment.arm == "clamp":
+            feature = lab.sae.encode(clean[-1])[5]
+            expected = clean[-1] + (4.0 - feature) * lab.sae.weights.w_dec[5]
+            torch.testing.assert_close(stream[row, -1], expected)
+
+
+def test_delivery_says_what_was_done(laboratory):
+    lab = laboratory("llama")
+    done = run_batch(lab.bench({}), one_length(jobs_of(lab)))
+    d = done.delivery
+    for row, treatment in enumerate(done.treatments):
+        if treatment is None:
+            assert d.dose[row] == d.norm_ratio[row] == d.received[row] == 0
+        elif treatment.arm == "clamp":
+            assert d.asked[row] == pytest.approx(4.0)
+            assert d.dose[row] == pytest.approx(float(4.0 - d.before[row]), rel=1e-5)
+            assert d.found[row] == pytest.approx(4.0, rel=0.2)
+        elif treatment.arm == "random":
+            clamp = next(
+                r
+                for r, t in enumerate(done.treatments)
+                if t and t.arm == "clamp" and done.jobs[r] is done.jobs[row]
+            )
+            assert d.norm_ratio[row] == pytest.approx(float(d.norm_ratio[clamp]), rel=1e-4)
+
+
+def test_features_beyond_a_rows_own_are_left_alone():
+    f = torch.rand(1, 3, 6)
+    edits = [
+        None,
+        FeatureEdit((2,), torch.tensor([0.0]), torch.tensor([9.0])),
+        FeatureEdit((4, 1), torch.tensor([1.0, 0.5]), torch.tensor([2.0, 0.0])),
+    ]
+    change = feature_change(
+        f, torch.zeros(3, dtype=torch.long), torch.eye(6), edits, torch.ones(3, 3, dtype=torch.bool)
+    )
+    assert torch.equal(change.residual[0], torch.zeros(3, 6))
+    expected = torch.zeros(3, 6)
+    expected[:, 2] = 9 - f[0, :, 2]
+    torch.testing.assert_close(change.residual[1], expected)
+    expected = torch.zeros(3, 6)
+    expected[:, 4], expected[:, 1] = 2.0, -0.5 * f[0, :, 1]
+    torch.testing.assert_close(change.residual[2], expected)
+
+
+def test_sinks_are_told_by_their_own_row():
+    x = torch.ones(2, 5, 4)
+    x[0, 2] *= 4.5
+    x[1] *= 100
+    expected = torch.zeros(2, 5, dtype=torch.bool)
+    expected[0, 2] = True
+    assert torch.equal(attention_sinks(x), expected)

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from causal_sae.reporting import numbers, wording
+from causal_sae.reporting.claim import Status
 from causal_sae.reporting.effect import Effect, flag_meaning, read_effects
-from causal_sae.reporting.verdict import Status, judge
+from causal_sae.reporting.verdict import judge
 
 if TYPE_CHECKING:
     import pandas as pd

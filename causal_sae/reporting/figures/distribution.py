@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from causal_sae.reporting import wording
-from causal_sae.reporting.figures.canvas import INK, MUTED, PART_COLOURS, canvas, style
+from causal_sae.reporting.figures.canvas import INK, MUTED, PART_COLOURS, canvas, settled, style
 from causal_sae.reporting.record import usable
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def distributions(record: TrialRecord) -> Figure | None:
         figure = canvas(0.32 * sum(heights) + 0.2, len(groups), heights)
         for axes, name, group in zip(figure.axes, outcomes, groups, strict=True):
             _distribution_panel(axes, name, group, trial)
-    return figure
+        return settled(figure)
 
 
 def _by_arm(values: pd.DataFrame, trial: Trial) -> dict[str, NDArray[np.float64]]:

@@ -16,6 +16,7 @@ from causal_sae.reporting.figures.canvas import (
     PART_COLOURS,
     RULE,
     canvas,
+    settled,
     style,
 )
 from causal_sae.reporting.record import usable
@@ -62,7 +63,7 @@ def dose_response(record: TrialRecord) -> Figure | None:
             _dose_panel(axes, of_outcome, arms, record.trial)
             axes.set_ylabel(outcome)
         figure.axes[-1].set_xlabel("dose received: change of activation, mean over prompts")
-    return figure
+        return settled(figure)
 
 
 def _dose_panel(axes: Axes, rows: pd.DataFrame, arms: Sequence[str], trial: Trial) -> None:
@@ -124,7 +125,7 @@ def manipulation(record: TrialRecord) -> Figure | None:
     with style():
         figure = canvas(3.6, width=5.0)
         _manipulation_panel(figure.axes[0], kept, record.trial)
-    return figure
+        return settled(figure)
 
 
 def _manipulation_panel(axes: Axes, kept: pd.DataFrame, trial: Trial) -> None:

@@ -10,7 +10,14 @@ import numpy as np
 
 from causal_sae.reporting import numbers
 from causal_sae.reporting.effect import Effect, read_effects
-from causal_sae.reporting.figures.canvas import MUTED, ROLE_COLOURS, VERMILION, canvas, style
+from causal_sae.reporting.figures.canvas import (
+    MUTED,
+    ROLE_COLOURS,
+    VERMILION,
+    canvas,
+    settled,
+    style,
+)
 from causal_sae.reporting.harm import signed_margin
 
 if TYPE_CHECKING:
@@ -44,7 +51,7 @@ def forest(effects: pd.DataFrame, margins: dict[str, float] | None = None) -> Fi
         figure = canvas(0.30 * sum(heights) + 0.35 * len(groups), len(groups), heights)
         for axes, group in zip(figure.axes, groups, strict=True):
             _forest_panel(axes, group, (margins or {}).get(group[0].outcome))
-    return figure
+        return settled(figure)
 
 
 def _forest_panel(axes: Axes, rows: Sequence[Effect], margin: float | None) -> None:

@@ -50,7 +50,9 @@ def download(cache: Path) -> None:
             archive.extractall(cache, filter="data")
     for name in DEBIAN_PACKAGES:
         if not list(cache.glob(f"{name}_*.deb")):
-            subprocess.run(["apt-get", "download", name], cwd=cache, check=True, capture_output=True)
+            subprocess.run(
+                ["apt-get", "download", name], cwd=cache, check=True, capture_output=True
+            )
             deb = next(cache.glob(f"{name}_*.deb"))
             subprocess.run(["dpkg-deb", "-x", deb.name, "debian"], cwd=cache, check=True)
 

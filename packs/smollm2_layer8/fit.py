@@ -11,13 +11,12 @@ import numpy.typing as npt
 import torch
 from safetensors.torch import load_file, save_file
 
-from packs.smollm2_layer8.harvest import CONTEXT, LAYER
+from packs.smollm2_layer8.harvest import CONTEXT, HOOK
 
 D_SAE = 4096
 K = 40  # features active at a position, on average over a batch
 EPOCHS = 2
 BATCH = 2048
-HOOK = f"blocks.{LAYER}.hook_resid_post"
 
 
 def train(activations: npt.NDArray[np.float16], target: Path, model_name: str) -> None:

@@ -1,4 +1,4 @@
-"""Run the model up to the hook over the corpus and keep every activation but the attention sinks."""
+"""Run the model up to the hook over the corpus; keep all activations but attention sinks."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from rich.progress import track
+from torch import Tensor
 
+from causal_sae.execution.edits import attention_sinks
+from causal_sae.execution.host import Host
 from packs.smollm2_layer8.corpus import Document
 
 LAYER = 8
+HOOK = f"blocks.{LAYER}.hook_resid_post"
 CONTEXT = 128  # tokens in a sequence, the document mark in front included
-SINK_RATIO = 4.0  # a position whose norm exceeds this many medians is an attention sink
 CHUNKS = {  # sequences taken of each source for training: 1.06 million tokens
     "state_of_the_union": 2900,
     "moby_dick": 1200,
@@ -24,6 +27,7 @@ CHUNKS = {  # sequences taken of each source for training: 1.06 million tokens
     "king_james_bible": 1200,
     "python_documentation": 1200,
 }
+SHARES = {"train": 1.0, "evaluate": 0.05, "discovery": 0.1, "confirmation": 0.1}
 
 
 class Sequences(NamedTuple):
@@ -47,7 +51,7 @@ def cut(tokenizer: Any, texts: Iterable[Document], split: str, seed: int = 0) ->
             pool[document.source].append((document.key, ids[start : start + step]))
     chosen = []
     for source, count in CHUNKS.items():
-        wanted = count if split == "train" else max(1, count // 20)
+        wanted = round(count * SHARES[split])
         sample = draw.sample(pool[source], min(wanted, len(pool[source])))
         chosen += [(source, key, ids) for key, ids in sample]
     draw.shuffle(chosen)
@@ -57,22 +61,21 @@ def cut(tokenizer: Any, texts: Iterable[Document], split: str, seed: int = 0) ->
 
 
 def activations(
-    model: Any, sequences: Sequences, folder: Path, batch_size: int = 16
+    host: Host, sequences: Sequences, folder: Path, batch_size: int = 16
 ) -> npt.NDArray[np.float16]:
-    """The residual stream after ``LAYER`` at every kept position, ``[n, d_in]`` in float16.
+    """The activation at the hook at every kept position, ``[n, d_in]`` in float16.
 
-    Written to ``folder`` as it goes and resumed from there. Position 0 and positions whose norm
-    exceeds ``SINK_RATIO`` times the median of their sequence are left out.
+    Written to ``folder`` as it goes and resumed from there. Left out are the first position and
+    attention sinks, whose norm exceeds four times the median of their sequence.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    d_in = model.config.hidden_size
     starts = range(0, len(sequences.tokens), batch_size * 16)
     for start in track(list(starts), "harvest"):
         shard = folder / f"{start:07d}.npy"
         if shard.exists():
             continue
         kept = [
-            _forward(model, sequences.tokens[i : i + batch_size])
+            _kept(host, sequences.tokens[i : i + batch_size])
             for i in range(start, min(start + batch_size * 16, len(sequences.tokens)), batch_size)
         ]
         partial = shard.with_suffix(".part")
@@ -80,35 +83,18 @@ def activations(
             np.save(sink, np.concatenate(kept))
         partial.rename(shard)
     shards = [np.load(path) for path in sorted(folder.glob("*.npy"))]
-    return np.concatenate(shards).reshape(-1, d_in)
+    return np.concatenate(shards)
 
 
-@torch.no_grad()
-def _forward(model: Any, tokens: npt.NDArray[np.int32]) -> npt.NDArray[np.float16]:
-    ids = torch.from_numpy(tokens.astype(np.int64)).to(model.device)
-    out = residual(model, ids)
-    norm = out.norm(dim=-1)
-    keep = norm <= SINK_RATIO * norm.median(dim=1, keepdim=True).values
-    keep[:, 0] = False
-    return out[keep].to(torch.float16).cpu().numpy()
+def _kept(host: Host, tokens: npt.NDArray[np.int32]) -> npt.NDArray[np.float16]:
+    activation, kept = read(host, tokens)
+    return activation[kept].to(torch.float16).cpu().numpy()
 
 
-def residual(model: Any, ids: torch.Tensor) -> torch.Tensor:
-    """The output of block ``LAYER``, ``[batch, sequence, d_in]``; later blocks are not run."""
-    captured: list[torch.Tensor] = []
-
-    class _Reached(Exception):
-        pass
-
-    def stop(_module: Any, _inputs: Any, output: torch.Tensor) -> None:
-        captured.append(output)
-        raise _Reached
-
-    handle = model.model.layers[LAYER].register_forward_hook(stop)
-    try:
-        model.model(input_ids=ids, use_cache=False)
-    except _Reached:
-        pass
-    finally:
-        handle.remove()
-    return captured[0]
+def read(host: Host, tokens: npt.NDArray[np.int32]) -> tuple[Tensor, Tensor]:
+    """The activations at the hook ``[batch, sequence, d_in]``, and which positions to keep."""
+    ids = torch.from_numpy(tokens.astype(np.int64)).to(host.model.device)
+    activation = host.read(ids).activation
+    kept = ~attention_sinks(activation)
+    kept[:, 0] = False
+    return activation, kept

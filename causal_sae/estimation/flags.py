@@ -46,7 +46,9 @@ FLAGS: dict[str, str] = {
     "matched_pairs": "Every block is one unit of each arm; the analysis is of within-pair "
     "differences.",
     "block_regression": "Blocks are too small for a variance of their own, or covariates are "
-    "adjusted for: block fixed effects with inverse-probability weights and an HC2 covariance.",
+    "adjusted for: block fixed effects and an HC2 covariance.",
+    "probability_weighted": "The arms' shares differ between blocks: units count by the inverse of "
+    "their arm's share, so that blocks count by their size.",
     "block_interactions": "The arms' shares differ between blocks: the treatment is interacted "
     "with the blocks, so that blocks count by their size.",
     "precision_weighted": "The arms' shares differ between blocks that are too small to be "

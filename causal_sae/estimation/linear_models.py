@@ -79,37 +79,54 @@ def cr2(y: Vector, x: Matrix, cluster: Codes) -> Coefficient:
     The inverse roots are taken in the k-dimensional column space of a cluster's own rows, so a
     cluster of thousands of rows costs no more than its share.
     """
+    order = np.argsort(cluster, kind="stable")
+    y, x, cluster = y[order], x[order], cluster[order]
     q, r = np.linalg.qr(x)
     coefficients = np.linalg.solve(r, q.T @ y)
-    residual = y - x @ coefficients
     # The last coefficient is loading' q' y: `loading` is the contrast in the orthonormal basis.
     loading = np.linalg.solve(r.T, np.eye(x.shape[1])[-1])
-    groups = [np.flatnonzero(cluster == g) for g in np.unique(cluster)]
-    adjusted = [_adjust(q[rows], q[rows] @ loading) for rows in groups]
-    scores = np.array([a @ residual[rows] for a, rows in zip(adjusted, groups, strict=True)])
-    variance = float(np.sum(scores**2))
-    df = _satterthwaite(adjusted, [q[rows] for rows in groups])
-    return Coefficient(float(coefficients[-1]), float(np.sqrt(variance)), df)
+    starts = np.flatnonzero(np.diff(cluster, prepend=cluster[0] - 1))
+    adjusted = _adjust(q, q @ loading, starts)
+    scores = np.add.reduceat(adjusted * (y - x @ coefficients), starts)
+    df = _satterthwaite(adjusted, q, starts)
+    return Coefficient(float(coefficients[-1]), float(np.sqrt(np.sum(scores**2))), df)
 
 
-def _adjust(q: Matrix, vector: Vector) -> Vector:
-    """``(I - q q')^(-1/2) vector`` by the Moore-Penrose inverse; q [rows, k], vector [rows]."""
-    u, s, _ = np.linalg.svd(q, full_matrices=False)
-    remaining = np.clip(1 - s**2, 0, None)
-    # A direction that the cluster alone determines has no residual: its inverse is zero.
-    root = np.where(remaining > LEVERAGE, 1 / np.sqrt(np.maximum(remaining, LEVERAGE)), 0.0)
-    corrected: Vector = vector + u @ ((root - 1) * (u.T @ vector))
-    return corrected
+def _adjust(q: Matrix, vector: Vector, starts: Codes) -> Vector:
+    """[n] ``(I - q_g q_g')^(-1/2) vector_g`` for every cluster g, by the Moore-Penrose inverse.
+
+    With ``q_g'q_g = V diag(s) V'`` the inverse root is ``I + q_g V diag(w) V' q_g'``, where
+    ``w = ((1 - s)^(-1/2) - 1) / s = 1 / (r + r^2)`` and ``r = (1 - s)^(1/2)``. A direction that
+    the cluster alone determines (s = 1) has no residual, and its inverse is zero: w = -1.
+
+    Parameters
+    ----------
+    q:
+        [n, k] an orthonormal basis of the design, rows sorted by cluster.
+    vector:
+        [n] what is adjusted.
+    starts:
+        [clusters] the first row of each cluster.
+    """
+    stops = np.append(starts[1:], len(q))
+    grams = np.stack([q[a:b].T @ q[a:b] for a, b in zip(starts, stops, strict=True)])
+    s, v = np.linalg.eigh(grams)
+    root = np.sqrt(np.clip(1 - s, LEVERAGE, 1))
+    weights = np.where(1 - s > LEVERAGE, 1 / (root + root**2), -1.0)
+    inner = np.add.reduceat(q * vector[:, None], starts, axis=0)
+    shift = np.einsum("gij,gj,glj,gl->gi", v, weights, v, inner, optimize=True)
+    adjusted: Vector = vector + np.sum(q * np.repeat(shift, stops - starts, axis=0), axis=1)
+    return adjusted
 
 
-def _satterthwaite(adjusted: list[Vector], bases: list[Matrix]) -> float:
+def _satterthwaite(adjusted: Vector, q: Matrix, starts: Codes) -> float:
     """``tr(G)^2 / tr(G G)`` where G holds the inner products of the clusters' contributions.
 
     A cluster's contribution is ``(I - H) a_g``, so ``G = diag(a_g' a_g) - B'B`` with
     ``B_g = q_g' a_g``: no matrix larger than clusters by clusters is formed.
     """
-    projections = np.array([q.T @ a for a, q in zip(adjusted, bases, strict=True)])
-    gram = np.diag([float(a @ a) for a in adjusted]) - projections @ projections.T
+    projections = np.add.reduceat(q * adjusted[:, None], starts, axis=0)
+    gram = np.diag(np.add.reduceat(adjusted**2, starts)) - projections @ projections.T
     square = float(np.sum(gram**2))
     return float(np.trace(gram)) ** 2 / square if square > 0 else np.nan
 

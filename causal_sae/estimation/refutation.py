@@ -5,7 +5,8 @@ therefore a verdict and a plain sentence.
 
 Designs are brought to a form that DoWhy's regression handles rightly. Within-unit designs: each
 unit's mean is taken off its two rows, which leaves the mean difference as the effect. Blocked
-designs: each block's means are taken off outcome, treatment and covariates (block fixed effects).
+designs: each block's means are taken off outcome, treatment and covariates (block fixed effects,
+so where the arms' shares differ between blocks they count by precision and not by size).
 Clusters are ignored: the refuters look at the size of the estimate, which clusters do not change,
 and not at its standard error.
 """

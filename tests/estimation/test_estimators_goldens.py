@@ -76,16 +76,16 @@ def test_hc2_of_two_arms_is_neymans_standard_error(make_sample: Any, golden: Any
     assert hc2.df == len(sample) - 2 > welch.df
 
 
-def test_block_regression_gives_back_the_size_weighted_estimate(
-    make_sample: Any, golden: Any
-) -> None:
-    from causal_sae.estimation.estimators import block
-
-    sample = make_sample(golden("data_blocked"))
-    weighted = block.fit(sample, 0.05)
-    assert sample.block is not None
-    regression = block._regression(sample, sample.block, 0.05)
-    assert regression.estimate == pytest.approx(weighted.estimate, rel=1e-10)
+def test_blocks_too_small_for_variances_still_count_by_size(make_sample: Any, golden: Any) -> None:
+    frame = golden("data_uneven_blocks").astype(float)
+    result = ESTIMATORS["block"].fit(make_sample(frame), 0.05)
+    by_block = [
+        (len(rows), rows.loc[rows["z"] == 1, "y"].mean() - rows.loc[rows["z"] == 0, "y"].mean())
+        for _, rows in frame.groupby("block")
+    ]
+    sizes, effects = np.array(by_block).T
+    assert result.estimate == pytest.approx(sizes @ effects / sizes.sum(), rel=1e-10)
+    assert result.flags == ("block_regression", "probability_weighted")
 
 
 def test_cluster_of_one_row_each_is_close_to_hc2(make_sample: Any, golden: Any) -> None:

@@ -6,9 +6,9 @@ Three cases, all of them estimates of the same quantity:
   with n - 2 * blocks degrees of freedom;
 - every block is a matched pair: the variance between the pairs' differences, pairs - 1 degrees
   of freedom (the same function's matched-pair design);
-- otherwise, or with covariates: least squares on block indicators (and covariates) with
-  inverse-probability weights, which give back the size-weighted estimate whatever the shares,
-  and an HC2 standard error: ``estimatr::lm_robust(y ~ z + block, weights =)``.
+- otherwise, or with covariates: least squares on block indicators (and covariates) with an HC2
+  standard error, ``estimatr::lm_robust(y ~ z + block)``; where the arms' shares differ between
+  blocks, with inverse-probability weights, which give back the size-weighted estimate.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from causal_sae.estimation.estimators.base import Estimator
 from causal_sae.estimation.inference import Estimate, student, unknown
 from causal_sae.estimation.linear_models import design, hc2, indicators, usable_covariates
 from causal_sae.estimation.sample import Codes, Mask, Sample, Vector, block_counts
+
+SAME = 1e-12
+"""Shares that differ by less are the same share."""
 
 
 def fit(sample: Sample, alpha: float) -> Estimate:
@@ -67,16 +70,16 @@ def _matched_pairs(sample: Sample, block: Codes, alpha: float) -> Estimate:
 
 def _regression(sample: Sample, block: Codes, alpha: float) -> Estimate:
     treated, total = block_counts(block, sample.treated)
-    weights = np.where(
-        sample.treated, total[block] / treated[block], (total / (total - treated))[block]
-    )
+    share = (treated / total)[block]
+    equal = np.ptp(share) < SAME
+    weights = None if equal else np.where(sample.treated, 1 / share, 1 / (1 - share))
     dummies = indicators(block)
     covariates, flags = usable_covariates(sample, design(dummies, sample.treated))
     x = design(dummies, covariates, sample.treated)
     effect = hc2(sample.outcome - sample.outcome.mean(), x, weights)
     if np.isnan(effect.std_error):
         return unknown("singular", *flags)
-    flags = (*flags, "block_regression")
+    flags = (*flags, "block_regression", *(() if equal else ("probability_weighted",)))
     return student(effect.estimate, effect.std_error, effect.df, alpha, flags)
 
 

@@ -28,6 +28,11 @@ zs <- as.vector(replicate(20, sample(c(1, 0, 0))))
 data_small_blocks <- data.frame(y = small / 10 + 0.7 * zs + rnorm(60), z = zs, x = rnorm(60),
                                 block = small)
 
+uneven <- rep(1:18, times = rep(c(3, 4, 5), 6))  # one treated unit in each, whatever its size
+zu <- unlist(lapply(rep(c(3, 4, 5), 6), function(m) sample(c(1, rep(0, m - 1)))))
+data_uneven_blocks <- data.frame(y = uneven / 6 + (0.2 + uneven / 10) * zu + rnorm(length(uneven)),
+                                 z = zu, x = rnorm(length(uneven)), block = uneven)
+
 pairs <- rep(1:15, each = 2)
 zp <- as.vector(replicate(15, sample(c(1, 0))))
 data_pairs <- data.frame(y = pairs / 5 + 0.6 * zp + rnorm(30), z = zp, block = pairs)
@@ -86,11 +91,11 @@ from_estimatr("block npk", "npk", "block", difference_in_means(y ~ z, data_npk, 
 from_estimatr("block unequal", "blocked", "block", difference_in_means(y ~ z, data_blocked, blocks = block))
 from_estimatr("block pairs", "pairs", "block", difference_in_means(y ~ z, data_pairs, blocks = block))
 ipw <- function(d) with(d, ave(z, block, FUN = function(v) ifelse(v == 1, 1 / mean(v), 1 / (1 - mean(v)))))
-for (name in c("small_blocks", "blocked")) {
-  d <- get(paste0("data_", name)); d$weight <- ipw(d)
+for (name in c("small_blocks", "uneven_blocks", "blocked")) {
+  d <- get(paste0("data_", name)); d$weight <- if (name == "small_blocks") 1 else ipw(d)
   from_estimatr(paste("block covariate", name), name, "block",
     lm_robust(y ~ z + x + factor(block), d, weights = weight, se_type = "HC2"), "x")
-  if (name == "small_blocks")
+  if (name != "blocked")
     from_estimatr(paste("block regression", name), name, "block",
       lm_robust(y ~ z + factor(block), d, weights = weight, se_type = "HC2"))
 }

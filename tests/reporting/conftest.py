@@ -5,8 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from causal_sae.reporting import TrialRecord
+from causal_sae.reporting.figures import draw
 
 # pytest's importlib mode does not put a test's folder on the path; the made-up trials are in it.
 sys.path.insert(0, str(Path(__file__).parent))
@@ -22,6 +24,16 @@ def record() -> TrialRecord:
 @pytest.fixture(scope="session")
 def crossover() -> TrialRecord:
     return make_record(crossover_spec(), LADDER_SHIFTS)
+
+
+@pytest.fixture(scope="session")
+def figures(record: TrialRecord) -> dict[str, Figure]:
+    return draw(record)
+
+
+@pytest.fixture(scope="session")
+def ladder_figures(crossover: TrialRecord) -> dict[str, Figure]:
+    return draw(crossover)
 
 
 @pytest.fixture(scope="session")

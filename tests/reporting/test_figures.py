@@ -12,7 +12,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from causal_sae.reporting import TrialRecord, draw_figures, forest
+from causal_sae.reporting import TrialRecord, forest
 from causal_sae.reporting import figures as drawing
 from causal_sae.reporting.figures.distribution import jitter, thin
 from causal_sae.reporting.figures.dose import dose_ladder, mean_interval
@@ -52,13 +52,13 @@ def test_forest_survives_what_could_not_be_estimated() -> None:
     assert "not estimated" in {text.get_text() for text in drawing.forest(effects).axes[0].texts}
 
 
-def test_parallel_record_has_no_dose_response(record: TrialRecord) -> None:
-    assert set(drawing.draw(record)) == {"forest", "distributions"}
+def test_parallel_record_has_no_dose_response(figures: dict[str, Figure]) -> None:
+    assert set(figures) == {"forest", "distributions"}
 
 
-def test_ladder(crossover: TrialRecord) -> None:
+def test_ladder(crossover: TrialRecord, ladder_figures: dict[str, Figure]) -> None:
     assert dose_ladder(crossover.trial) == ("x2", "x4", "x8")
-    figure = drawing.draw(crossover)["dose_response"]
+    figure = ladder_figures["dose_response"]
     rows = crossover.observations.query("outcome == 'gap' and arm == 'x8'")
     (mark,) = [line for line in figure.axes[0].lines if line.get_gid() == "dose-x8"]
     assert float(np.ravel(mark.get_xdata())[0]) == pytest.approx(rows["dose"].mean())
@@ -79,8 +79,10 @@ def test_different_features_are_no_ladder() -> None:
     assert dose_ladder(Trial.model_validate(spec)) == ("a", "b")
 
 
-def test_crossover_draws_differences_within_prompts(crossover: TrialRecord) -> None:
-    axes = drawing.draw(crossover)["distributions"].axes[0]
+def test_crossover_draws_differences_within_prompts(
+    crossover: TrialRecord, ladder_figures: dict[str, Figure]
+) -> None:
+    axes = ladder_figures["distributions"].axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["x2", "x4", "x8"]
     assert axes.get_title(loc="left") == "gap, difference from control"
     wide = crossover.observations.query("outcome == 'gap'").pivot(
@@ -90,17 +92,17 @@ def test_crossover_draws_differences_within_prompts(crossover: TrialRecord) -> N
     assert drawn == pytest.approx(np.sort((wide["x2"] - wide["control"]).dropna()))
 
 
-def test_unusable_values_are_not_drawn(record: TrialRecord) -> None:
+def test_unusable_values_are_not_drawn(record: TrialRecord, figures: dict[str, Figure]) -> None:
     observations = record.observations.copy()
     observations.loc[observations.index[:3], "status"] = "failed"
-    fewer = drawing.draw(replace(record, observations=observations))["distributions"]
-    all_of_them = drawing.draw(record)["distributions"]
+    fewer = drawing.distributions(replace(record, observations=observations))
+    assert fewer is not None
 
     def dots(figure: Figure) -> int:
         collections = [c for axes in figure.axes for c in axes.collections]
         return sum(len(np.asarray(c.get_offsets())) for c in collections)
 
-    assert dots(fewer) == dots(all_of_them) - 3
+    assert dots(fewer) == dots(figures["distributions"]) - 3
 
 
 def test_thinning_keeps_extremes_and_jitter_stays_in_its_band() -> None:
@@ -119,21 +121,25 @@ def test_mean_interval_is_the_t_interval() -> None:
     assert np.isnan(mean_interval(values[:1], 0.95)[1])
 
 
-def test_saved_twice_alike_and_unknown_to_pyplot(crossover: TrialRecord, tmp_path: Path) -> None:
-    paths = draw_figures(crossover, tmp_path / "a")
-    assert {path.name for path in paths} == {
-        f"{name}.{suffix}"
-        for name in ("forest", "distributions", "dose_response", "manipulation")
-        for suffix in ("png", "svg")
-    }
-    for suffix in ("png", "svg"):
-        again = tmp_path / f"again.{suffix}"
+def test_saved_twice_alike_and_unknown_to_pyplot(
+    crossover: TrialRecord, ladder_figures: dict[str, Figure], tmp_path: Path
+) -> None:
+    paths = drawing.save_figures({"forest": ladder_figures["forest"]}, tmp_path / "a")
+    assert [path.name for path in paths] == ["forest.png", "forest.svg"]
+    for path in paths:
+        again = tmp_path / path.name
         drawing.save_figure(forest(crossover), again)
-        assert again.read_bytes() == (tmp_path / "a" / f"forest.{suffix}").read_bytes()
+        assert again.read_bytes() == path.read_bytes()
     assert Gcf.get_all_fig_managers() == []
+
+
+def test_ladder_record_has_every_figure(ladder_figures: dict[str, Figure]) -> None:
+    assert list(ladder_figures) == list(drawing.FIGURES)
 
 
 def test_foreign_observations_have_fewer_figures(record: TrialRecord) -> None:
     columns = ["unit_id", "arm", "outcome", "value"]
     bare = replace(record, observations=pd.DataFrame(record.observations[columns]))
-    assert set(drawing.draw(bare)) == {"forest", "distributions"}
+    assert drawing.distributions(bare) is not None
+    assert drawing.dose_response(bare) is None
+    assert drawing.manipulation(bare) is None

@@ -10,10 +10,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from made_up_trials import declared
+from matplotlib.figure import Figure
 
-from causal_sae.reporting import TrialRecord, figures, write_report
+from causal_sae.reporting import TrialRecord
 from causal_sae.reporting import page as pages
-from causal_sae.reporting.figures import draw
+from causal_sae.reporting.figures import forest
 from causal_sae.tables import EFFECTS
 
 EVIL = "<script>alert('x')</script>"
@@ -72,9 +73,15 @@ def read(text: str) -> Reader:
 
 
 @pytest.fixture(scope="module")
-def page(record: TrialRecord, tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("page") / "deep" / "report.html"
-    return write_report(record, path).read_text(encoding="utf-8")
+def page(record: TrialRecord, figures: dict[str, Figure]) -> str:
+    return pages.render(record, figures)
+
+
+def test_written_page_is_the_rendered_one(
+    record: TrialRecord, page: str, figures: dict[str, Figure], tmp_path: Path
+) -> None:
+    path = pages.write_report(record, tmp_path / "deep" / "report.html", figures)
+    assert path.read_text(encoding="utf-8") == page
 
 
 def test_sections_are_all_there(page: str) -> None:
@@ -157,7 +164,7 @@ def test_all_text_is_escaped(make: Callable[..., TrialRecord]) -> None:
         refutations=record.refutations.assign(sentence=EVIL),  # type: ignore[union-attr]
         balance=record.balance.assign(covariate=EVIL),  # type: ignore[union-attr]
     )
-    text = pages.render(hostile_record, {"forest": figures.forest(hostile_record.effects)})
+    text = pages.render(hostile_record, {"forest": forest(hostile_record.effects)})
     assert "<script" not in text.lower()
     assert "script" not in read(text).tags
     assert text.count("&lt;script&gt;") > 10
@@ -190,8 +197,8 @@ def test_nothing_is_left_behind_when_rendering_fails(
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 
 
-def test_crossover_page(crossover: TrialRecord) -> None:
-    text = pages.render(crossover, draw(crossover))
+def test_crossover_page(crossover: TrialRecord, ladder_figures: dict[str, Figure]) -> None:
+    text = pages.render(crossover, ladder_figures)
     assert "Randomised to an order of arms" in text
     assert text.count("<svg") == 4
     assert "This trial was not registered" not in text  # its manifest has a registration

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
@@ -150,4 +151,7 @@ def flag_meaning(flag: str, meanings: Mapping[str, str]) -> str:
     sentence = meanings.get(name.strip(), "")
     if not sentence:
         return flag
-    return f"({number.strip()}) {sentence}" if number else sentence
+    if not number:
+        return sentence
+    told, times = re.subn(r"\b[Tt]his (?:many|share)\b", number.strip(), sentence, count=1)
+    return told if times else f"({number.strip()}) {sentence}"

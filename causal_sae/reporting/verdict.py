@@ -28,6 +28,8 @@ QUIET = frozenset(
         "covariates_absorbed",
         "fixed_draws",
         "matched_pairs",
+        "missing_reference",
+        "missing_treatment",
         "partial_samples",
     }
 )

@@ -34,7 +34,7 @@ def test_marks_follow_reject(record: TrialRecord) -> None:
 def test_flags_are_numbered_and_explained(record: TrialRecord) -> None:
     text = " ".join(shown(record, 120).split())
     assert "ablate − sham [1]" in text
-    assert "[1] (12) The feature fires on only this many treated units." in text
+    assert "[1] The feature fires on only 12 treated units." in text
     assert "margin_test" not in text
 
 

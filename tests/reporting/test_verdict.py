@@ -214,7 +214,7 @@ def test_caveats_name_failed_refuters_and_flags_but_not_quiet_ones(make: Make) -
     caveats = verdict(make, row, BEATS, SAFE, refutations=refutations).caveats
     assert caveats == (
         "A refuter failed: the effect stayed.",
-        "ablate − sham on gap: (12) The feature fires on only this many treated units.",
+        "ablate − sham on gap: the feature fires on only 12 treated units.",
     )
 
 

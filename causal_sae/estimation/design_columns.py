@@ -77,7 +77,7 @@ def _constant_within_units(frame: pd.DataFrame, column: str) -> None:
     if len(varying):
         raise DataError(
             f"{column} must be the same in all rows of a unit, but differs within unit "
-            f"{varying[0]!r}; a {column} is a property of the prompt.",
+            f"{varying[0]!r}; it must describe the prompt, not the measurement.",
             Place(field=column),
         )
 

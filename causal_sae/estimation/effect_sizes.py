@@ -64,7 +64,7 @@ def _adjusted(sample: Sample, structure: str) -> bool:
 
 def _binary(outcome: Vector) -> bool:
     """An outcome of zeros and ones, both of them present."""
-    return bool(np.ptp(outcome) == 1 and np.all((outcome == 0) | (outcome == 1)))
+    return bool(len(outcome) and np.ptp(outcome) == 1 and np.all((outcome == 0) | (outcome == 1)))
 
 
 def _binary_effect(

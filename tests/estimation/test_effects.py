@@ -260,6 +260,35 @@ def test_one_unit_an_arm_is_no_inference(
     assert any(flag.startswith("too_few") for flag in split(row["flags"]))
 
 
+@pytest.mark.parametrize(
+    ("assignment", "covariates"),
+    [
+        ({"method": "complete"}, []),
+        ({"method": "complete"}, ["x"]),
+        ({"method": "block", "block_by": ["b"]}, ["x"]),
+        ({"method": "block_cluster", "block_by": ["b"], "cluster_by": "c"}, ["x"]),
+        ({"method": "crossover"}, []),
+        ({"method": "crossover", "cluster_by": "c"}, []),
+    ],
+)
+@pytest.mark.parametrize("lost", ["everything", "one arm"])
+def test_an_outcome_that_was_never_measured_is_said_to_be_missing(
+    assignment: Any, covariates: list[str], lost: str, make_trial: Any, make_observations: Any
+) -> None:
+    arms = np.array(["treated", "control"] * 6)
+    y = np.where(arms == "control", 1.0 + np.arange(12), np.nan) if lost == "one arm" else np.nan
+    table = make_observations(
+        np.broadcast_to(y, 12), arms, block="a", cluster=np.arange(12) // 2, x=np.arange(12.0)
+    )
+    if assignment["method"] == "crossover":
+        table["unit_id"] = np.repeat([f"u{i}" for i in range(6)], 2)
+    trial = make_trial(assignment=assignment, analysis={"covariates": covariates})
+    row = _only(estimate(trial, table))
+    assert np.isnan(row["estimate"])
+    assert row["reject"] is pd.NA
+    assert {"missing_treatment:6", "p_missing"} <= set(split(row["flags"]))
+
+
 def test_blocks_with_one_arm_only_are_dropped_and_counted(
     make_trial: Any, make_observations: Any
 ) -> None:

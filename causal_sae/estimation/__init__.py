@@ -1,7 +1,8 @@
 """Statistics: estimators, corrections, effect sizes and refutation. Never loads torch."""
 
+from causal_sae.estimation.choice import check_analysis
 from causal_sae.estimation.effects import estimate
 from causal_sae.estimation.flags import FLAGS, explain
 from causal_sae.estimation.refutation import graph, identify, refute
 
-__all__ = ["FLAGS", "estimate", "explain", "graph", "identify", "refute"]
+__all__ = ["FLAGS", "check_analysis", "estimate", "explain", "graph", "identify", "refute"]

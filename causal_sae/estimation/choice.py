@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from causal_sae.errors import Place, SpecError, did_you_mean
 from causal_sae.estimation.estimators import ESTIMATORS, Estimator
+from causal_sae.estimation.multiplicity import check_correction
 
 if TYPE_CHECKING:
     from causal_sae.estimation.estimators.base import Structure
@@ -67,6 +68,18 @@ def choose(trial: Trial) -> tuple[str, Estimator]:
     _fits_structure(trial, chosen, estimator)
     _fits_covariates(trial, chosen, estimator)
     return chosen, estimator
+
+
+def check_analysis(trial: Trial) -> None:
+    """Refuse an analysis that could not be made, before anything is run for it.
+
+    Raises
+    ------
+    SpecError
+        The estimator or the correction is not available or does not fit; says what does.
+    """
+    choose(trial)
+    check_correction(trial.analysis.multiplicity.method)
 
 
 def automatic(trial: Trial) -> str:

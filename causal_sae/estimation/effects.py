@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 
 from causal_sae.estimation import flags as codes
-from causal_sae.estimation.choice import choose, structure
+from causal_sae.estimation.choice import check_analysis, choose, structure
 from causal_sae.estimation.contrasts import Contrast, analysed, unit_values
 from causal_sae.estimation.effect_sizes import effect_size
 from causal_sae.estimation.finite_population import is_known, known_effect
 from causal_sae.estimation.guardrails import against_margin, verdict
 from causal_sae.estimation.inference import settle
-from causal_sae.estimation.multiplicity import adjust, check_correction
+from causal_sae.estimation.multiplicity import adjust
 from causal_sae.estimation.sample import Vector
 from causal_sae.estimation.sparsity import sparsity_flags
 from causal_sae.tables import EFFECTS
@@ -56,8 +56,7 @@ def estimate(
     DataError
         The observations are not those of this trial.
     """
-    choose(trial)
-    check_correction(trial.analysis.multiplicity.method)
+    check_analysis(trial)
     values = unit_values(trial, observations)
     rows = [
         _row(trial, values, Contrast(outcome, treatment, reference))

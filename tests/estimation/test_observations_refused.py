@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from causal_sae.errors import DataError, SpecError
-from causal_sae.estimation import estimate
+from causal_sae.estimation import check_analysis, estimate
 
 
 @pytest.fixture
@@ -99,3 +99,5 @@ def test_an_analysis_that_does_not_fit_is_refused(
     trial = make_trial(analysis=analysis, assignment={"method": "complete", **assignment})
     with pytest.raises(SpecError, match=words):
         estimate(trial, table)
+    with pytest.raises(SpecError, match=words):
+        check_analysis(trial)

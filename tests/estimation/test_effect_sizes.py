@@ -67,6 +67,18 @@ def test_risk_difference_is_newcombes(golden: Any) -> None:
         assert (size.low, size.high) == pytest.approx((row["low"], row["high"]), abs=1e-7)
 
 
+def test_paired_risk_difference_is_newcombes_method_10(golden: Any) -> None:
+    for row in golden("paired_risk_differences").to_dict("records"):
+        counts = [int(row[cell]) for cell in ("both", "first", "second", "neither")]
+        first, second = (
+            np.repeat([1.0, 1.0, 0.0, 0.0], counts),
+            np.repeat([1.0, 0.0, 1.0, 0.0], counts),
+        )
+        size = effect_sizes.paired_risk_difference(first, second, 0.05)
+        expected = (row["value"], row["low"], row["high"])
+        assert (size.value, size.low, size.high) == pytest.approx(expected, abs=1e-9)
+
+
 def test_paired_risk_difference_covers() -> None:
     """Newcombe's method 10 keeps its level at a correlation where the unpaired one is too wide."""
     generator = np.random.default_rng(5)

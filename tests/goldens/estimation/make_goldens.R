@@ -155,6 +155,21 @@ risks <- do.call(rbind, lapply(list(c(56, 70, 48, 80), c(9, 10, 3, 10), c(0, 20,
 }))
 write.csv(risks, "risk_differences.csv", row.names = FALSE)
 
+# ---- paired proportions: Newcombe (1998b) method 10; the table is (both, first, second, neither) ----
+paired_risk <- function(v) {
+  n <- sum(v); p <- (v[1] + v[2]) / n; q <- (v[1] + v[3]) / n
+  a <- wilson(v[1] + v[2], n); b <- wilson(v[1] + v[3], n)
+  cross <- v[1] * v[4] - v[2] * v[3]
+  if (cross > 0) cross <- max(cross - n / 2, 0)
+  margins <- (v[1] + v[2]) * (v[3] + v[4]) * (v[1] + v[3]) * (v[2] + v[4])
+  phi <- if (margins == 0) 0 else cross / sqrt(margins)
+  reach <- function(x, y) sqrt(x^2 - 2 * phi * x * y + y^2)
+  data.frame(both = v[1], first = v[2], second = v[3], neither = v[4], value = p - q,
+             low = p - q - reach(p - a[1], b[2] - q), high = p - q + reach(a[2] - p, q - b[1]))
+}
+tables <- list(c(20, 12, 2, 16), c(14, 5, 0, 22), c(1, 1, 7, 12), c(2, 9, 8, 1), c(36, 12, 2, 0))
+write.csv(do.call(rbind, lapply(tables, paired_risk)), "paired_risk_differences.csv", row.names = FALSE)
+
 # ---- multiplicity ----
 p <- c(.0001, .004, .019, .0201, .0278, .0298, .0344, .0459, .324, .4262, .5719, .6528, .759, 1)
 adjusted <- data.frame(p = p)

@@ -2,7 +2,7 @@
 
 from causal_sae.estimation.choice import check_analysis
 from causal_sae.estimation.effects import estimate
-from causal_sae.estimation.flags import FLAGS, explain
 from causal_sae.estimation.refutation import graph, identify, refute
+from causal_sae.flags import FLAGS, explain
 
 __all__ = ["FLAGS", "check_analysis", "estimate", "explain", "graph", "identify", "refute"]

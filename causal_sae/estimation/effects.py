@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from causal_sae.estimation import flags as codes
+from causal_sae import flags as codes
 from causal_sae.estimation.choice import check_analysis, choose, structure
 from causal_sae.estimation.contrasts import Contrast, analysed, unit_values
 from causal_sae.estimation.effect_sizes import effect_size

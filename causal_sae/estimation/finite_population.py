@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from causal_sae.estimation import flags as codes
+from causal_sae import flags as codes
 from causal_sae.estimation.inference import Estimate
 from causal_sae.estimation.sample import Sample, differences
 

@@ -45,7 +45,7 @@ def student(
     alpha:
         The interval has level ``1 - alpha``.
     flags:
-        Codes of :data:`causal_sae.estimation.flags.FLAGS`.
+        Codes of :data:`causal_sae.flags.FLAGS`.
     """
     if not (std_error > 0 and df > 0):
         return Estimate(estimate, std_error, df=df, flags=flags)

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
+from causal_sae import flags
 from causal_sae.errors import Place, SpecError, did_you_mean
-from causal_sae.estimation import flags
 
 if TYPE_CHECKING:
     from causal_sae.estimation.sample import Vector

@@ -13,7 +13,7 @@ from scipy import stats
 
 from causal_sae.estimation import FLAGS, estimate, explain
 from causal_sae.estimation.estimators import ESTIMATORS
-from causal_sae.estimation.flags import join, split
+from causal_sae.flags import join, split
 from causal_sae.tables import EFFECTS
 
 CROSSOVER = {"method": "crossover"}

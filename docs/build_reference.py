@@ -1,0 +1,255 @@
+"""Write the reference pages from the code, so that they cannot go stale.
+
+Run from the repository: ``python docs/build_reference.py``. A test holds the written pages
+against what this script would write.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import typer
+from column_texts import EXTRA_COLUMNS, FILES, MEANINGS, REFUTERS
+from markdown_table import NOTE, plain, table
+from trial_file_page import trial_file
+
+from causal_sae import errors as tree
+from causal_sae import tables as contracts
+from causal_sae.cli import app
+from causal_sae.errors import SAEError
+from causal_sae.estimation.choice import PREFERRED, UNAVAILABLE
+from causal_sae.estimation.estimators import ESTIMATORS
+from causal_sae.estimation.multiplicity import CORRECTIONS
+from causal_sae.estimation.multiplicity import UNAVAILABLE as LATER
+from causal_sae.execution.hook_points import FAMILIES, SITES, resolve
+from causal_sae.execution.metrics import METRICS
+from causal_sae.flags import FLAGS
+from causal_sae.spec import outcomes
+
+HERE = Path(__file__).parent / "reference"
+
+
+def commands() -> str:
+    """Every command with its arguments and options, as ``--help`` tells them."""
+    group: Any = typer.main.get_command(app)
+    parts = [
+        NOTE + "# Commands\n\n"
+        "Exit codes: 0 fine, 1 the work failed, 2 the input is wrong, 130 stopped by Ctrl-C. "
+        "Every command has `--help`.\n"
+    ]
+    for name, command in group.commands.items():
+        words = [name, *(_metavar(p) for p in _arguments(command))]
+        parts.append(f"\n## causal-sae {name}\n\n```bash\ncausal-sae {' '.join(words)}\n```\n")
+        parts.append(_prose(command.help))
+        rows = [(_flags(p), _plain(p.help or ""), _shown_default(p)) for p in command.params]
+        parts.append(table(("argument or option", "meaning", "default"), rows) if rows else "")
+    return "\n".join(parts)
+
+
+def _arguments(command: Any) -> list[Any]:
+    return [p for p in command.params if p.param_type_name == "argument"]
+
+
+def _metavar(parameter: Any) -> str:
+    return str(parameter.metavar or parameter.name.upper())
+
+
+def _flags(parameter: Any) -> str:
+    if parameter.param_type_name == "argument":
+        return f"`{_metavar(parameter)}`"
+    return ", ".join(f"`{flag}`" for flag in (*parameter.opts, *parameter.secondary_opts))
+
+
+def _shown_default(parameter: Any) -> str:
+    if parameter.required:
+        return "required"
+    said = re.search(r"\[default: (.*?)\]", parameter.help or "")
+    if said:
+        return said[1]
+    default = parameter.default
+    silent = default is None or default is False or callable(default)
+    return "" if silent or "Sentinel" in type(default).__name__ else f"`{default}`"
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\s*\[default: .*?\]", "", text)
+
+
+def _prose(text: str) -> str:
+    """A command's help, its rich markup turned into Markdown."""
+    return re.sub(r"\[bold\](.*?)\[/bold\]", r"`\1`", text.strip()) + "\n"
+
+
+def tables() -> str:
+    """The run folder, and every column of every table."""
+    parts = [NOTE + "# The run folder and its tables\n"]
+    parts.append(table(("file", "what it holds"), [(f"`{k}`", v) for k, v in FILES.items()]))
+    kinds = {"text": "text", "number": "number", "integer": "whole number", "flag": "flag"}
+    for contract in (
+        *(contracts.ASSIGNMENT, contracts.OBSERVATIONS, contracts.EFFECTS, contracts.FEATURES),
+    ):
+        rows = [
+            (f"`{name}`", kinds[column.kind], MEANINGS[contract.name][name])
+            for name, column in contract.columns.items()
+        ]
+        needed = ", ".join(f"`{c}`" for c in contract.columns if c in contract.required)
+        parts.append(f"\n## {contract.name}\n\nA table from elsewhere must have {needed}.\n")
+        parts.append(table(("column", "kind", "meaning"), rows))
+        extra = EXTRA_COLUMNS.get(contract.name)
+        if extra:
+            parts.append("\nFurther columns that a run writes:\n")
+            parts.append(table(("column", "meaning"), [(f"`{k}`", v) for k, v in extra.items()]))
+    parts.append("\n## Flags of an effect\n\nA flag may carry a number: `few_clusters:6`.\n")
+    parts.append(table(("flag", "meaning"), [(f"`{k}`", v) for k, v in FLAGS.items()]))
+    return "\n".join(parts)
+
+
+def metrics() -> str:
+    """Every metric: what it is, whether this version runs it, its keys."""
+    parts = [
+        NOTE + "# Metrics\n\n"
+        "Next-token metrics are read at the last token of the prompt, from the log-softmax, in "
+        "natural logarithms. A `target` or `foil` is one token as written: its leading space "
+        "counts, and no special tokens are added.\n"
+    ]
+    heads = ("metric", "meaning", "keys", "runs in this version")
+    rows = []
+    for kind in get_args(get_args(outcomes.Outcome)[0]):
+        name = str(kind.model_fields["metric"].default)
+        shared = {"name", "role", "margin", "harm", "metric"}
+        keys = ", ".join(f"`{key}`" for key in kind.model_fields if key not in shared)
+        runs = "yes" if name in METRICS else "declared, not yet run"
+        rows.append((f"`{name}`", plain(kind.__doc__), keys, runs))
+    parts.append(table(heads, rows))
+    parts.append(
+        "\nAn outcome that is declared but not yet run is refused before anything is written. "
+        "Its observations, made elsewhere, can be estimated: "
+        "see [Estimate a table from elsewhere](../how-to/foreign-table.md).\n"
+    )
+    return "\n".join(parts)
+
+
+def estimators() -> str:
+    """Every estimator, correction and refuter."""
+    parts = [NOTE + "# Estimators, corrections, refuters\n\n## Estimators\n"]
+    rows = []
+    for name, estimator in ESTIMATORS.items():
+        module = sys.modules[estimator.fit.__module__]
+        first = str(module.__doc__).split("\n\n")[0]
+        designs = ", ".join(sorted(estimator.structures))
+        rows.append((f"`{name}`", plain(first), designs, estimator.covariates))
+    parts.append(table(("estimator", "what it does", "designs", "covariates"), rows))
+    chosen = [(design, f"`{name}`") for design, name in PREFERRED.items()]
+    parts.append("\n`estimator: auto` takes:\n")
+    parts.append(table(("design", "estimator"), chosen))
+    parts.append(
+        "\nIn a plain design with covariates it takes `ancova`; in a factorial trial without "
+        "blocks, clusters and covariates, `difference_in_means`.\n\n"
+        "These can be declared and are refused by this version:\n"
+    )
+    rest = [(f"`{name}`", instead) for name, instead in UNAVAILABLE.items()]
+    parts.append(table(("estimator", "use instead"), rest))
+    parts.append("\n## Corrections\n")
+    known = [(f"`{name}`", CORRECTION_TEXTS[name]) for name in CORRECTIONS]
+    known += [(f"`{name}`", why) for name, why in LATER.items()]
+    parts.append(table(("method", "meaning"), known))
+    parts.append("\n## Refuters\n\nRun by DoWhy, on the contrasts of primary outcomes.\n")
+    parts.append(table(("refuter", "what it asks"), [(f"`{k}`", v) for k, v in REFUTERS.items()]))
+    return "\n".join(parts)
+
+
+CORRECTION_TEXTS = {
+    "none": "No correction: each test stands alone.",
+    "bonferroni": "Family-wise error under any dependence; `holm` is never worse.",
+    "holm": "Family-wise error under any dependence. The default.",
+    "hochberg": "Family-wise error for independent or positively dependent tests.",
+    "hommel": "As `hochberg`, and never worse.",
+    "bh": "False discovery rate (Benjamini and Hochberg), independent or positively dependent "
+    "tests.",
+    "by": "False discovery rate under any dependence (Benjamini and Yekutieli).",
+    "fixed_sequence": "Tests in the order declared, each only if all before it were significant.",
+}
+
+
+def hook_points() -> str:
+    """Every hook name in every family of models."""
+    parts = [
+        NOTE + "# Hook points\n\n"
+        "An SAE reads one activation of the model. `sae.hook` names it in TransformerLens's words "
+        "or as a Hugging Face module path, with `.input` or `.output` (the default) after it. "
+        "This is where each name is, for block 8:\n"
+    ]
+    names = [f"blocks.8.{site}" for site in SITES]
+    for family in FAMILIES:
+        rows = []
+        for name in names:
+            try:
+                point = resolve(name, family)
+            except SAEError:
+                rows.append((f"`{name}`", "none: attention and MLP run side by side"))
+                continue
+            element = "" if point.index is None else f", element {point.index}"
+            rows.append((f"`{name}`", f"{point.side} of `{point.module}`{element}"))
+        parts.append(f"\n## {family}\n\n{table(('hook', 'where'), rows)}")
+    parts.append(
+        "\nAt `hook_resid_mid` the residual stream runs past the module that is read, so the same "
+        "change is added again where the two join. Models of other types take a module path.\n"
+    )
+    return "\n".join(parts)
+
+
+def errors() -> str:
+    """The tree of errors and what they carry."""
+    kinds = (
+        *(tree.CausalSAEError, tree.GateError, tree.InputError, tree.SpecError, tree.DataError),
+        *(tree.ModelError, tree.SAEError),
+    )
+    rows = [
+        (f"`{kind.__name__}`", f"`{kind.__mro__[1].__name__}`", str(kind.exit_code), _first(kind))
+        for kind in kinds
+    ]
+    return "\n".join(
+        [
+            NOTE + "# Errors\n\n"
+            "An error of the input says where (file, line, column, field), what must hold, what "
+            "was given, and what to do. All problems of a trial file are told at once. Nothing is "
+            "left half-written.\n",
+            table(("error", "is a", "exit code", "meaning"), rows),
+            "\nIn Python an `InputError` carries `message`, `place` (`file`, `line`, `column`, "
+            "`field`) and `others`, the further problems of the same input.\n",
+        ]
+    )
+
+
+def _first(kind: type) -> str:
+    return plain(str(kind.__doc__).split("\n\n")[0])
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "trial-file.md": trial_file,
+    "commands.md": commands,
+    "tables.md": tables,
+    "metrics.md": metrics,
+    "estimators.md": estimators,
+    "hook-points.md": hook_points,
+    "errors.md": errors,
+}
+
+
+def finished(page: str) -> str:
+    """The page without runs of empty lines, with one line break at its end."""
+    return re.sub(r"\n{3,}", "\n\n", page).rstrip("\n") + "\n"
+
+
+def main() -> None:
+    """Write every page."""
+    for name, page in PAGES.items():
+        (HERE / name).write_text(finished(page()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""What each file and column of a run folder means; the contracts are in causal_sae/tables.py."""
+
+from __future__ import annotations
+
+FILES: dict[str, str] = {
+    "trial.yaml": "The trial as it was run, word for word.",
+    "manifest.json": "Hashes of trial, prompts, model and SAE; versions, seed, device, timings, "
+    "deviations, status.",
+    "assignment.parquet": "Who got which arm, and with what probability.",
+    "observations/*.parquet": "What was measured: one row a unit, arm and outcome.",
+    "effects.parquet, effects.csv": "The result: one row an outcome and contrast.",
+    "diagnostics.csv": "The gates: check, status (`pass`, `warn`), value, limit, sentence.",
+    "balance.csv": "Means of pre-treatment variables by arm, and their standardised differences. "
+    "Not written where every unit is in every arm.",
+    "refutations.csv": "What DoWhy's refuters found; only where the trial declares `refuters`.",
+    "identification.txt": "Why the difference between arms is the effect, in words.",
+    "figures/*.png, figures/*.svg": "The forest plot, the distributions, the manipulation check, "
+    "and the dose-response curve where doses differ.",
+    "report.html": "The page: one file, opens without a network.",
+}
+
+_UNIT = {
+    "unit_id": "The unit: a prompt.",
+    "arm": "The arm it is in.",
+    "block": "Its block; empty without blocks.",
+    "cluster": "Its cluster, such as the template it was made from; empty without clusters.",
+}
+
+MEANINGS: dict[str, dict[str, str]] = {
+    "assignment": _UNIT
+    | {
+        "propensity": "The probability that this unit is in this arm, by design.",
+        "run_order": "Crossover and latin square: the place of this arm in the unit's order, "
+        "from 1. Empty otherwise.",
+    },
+    "observations": _UNIT
+    | {
+        "outcome": "The outcome's name.",
+        "value": "The value, in the outcome's own units.",
+        "exposed": "Whether a feature of the trial fires on the untouched prompt, at a position "
+        "that may be edited.",
+        "received": "Whether the edit changed anything.",
+        "dose": "How far the edited features' activations were moved, in activation units: "
+        "the size of the change, summed over features, mean over the edited positions.",
+        "status": "`ok`, or the reason why the value is missing.",
+        "draw": "Which placebo feature or random direction, from 0; empty otherwise.",
+        "sample": "Which generated text, from 0; empty otherwise.",
+    },
+    "effects": {
+        "outcome": "The outcome.",
+        "role": "`primary`, `secondary`, `guardrail` or `exploratory`.",
+        "treatment": "The arm whose effect this is.",
+        "reference": "The arm it is compared with.",
+        "estimand": "What is estimated: the strategy for what happens after assignment, and whom "
+        "the claim is about.",
+        "estimator": "How; `auto` is resolved.",
+        "n_treatment": "Units analysed in the treatment arm.",
+        "n_reference": "Units analysed in the reference arm.",
+        "mean_treatment": "Their mean outcome.",
+        "mean_reference": "Their mean outcome.",
+        "estimate": "The effect: treatment minus reference, in the outcome's own units.",
+        "std_error": "Its standard error.",
+        "statistic": "The test statistic.",
+        "df": "Its degrees of freedom.",
+        "p_value": "Unadjusted. Two-sided; for a guardrail with a margin, one-sided against the "
+        "margin.",
+        "conf_low": "Lower end of the two-sided interval, not adjusted for multiplicity.",
+        "conf_high": "Upper end.",
+        "conf_level": "1 - alpha.",
+        "family": "Which tests were corrected together.",
+        "family_size": "How many of them have a p-value.",
+        "correction": "The method of correction.",
+        "p_adjusted": "The p-value adjusted within its family.",
+        "reject": "Whether `p_adjusted` is at most alpha. For a guardrail: harm as large as the "
+        "margin is excluded.",
+        "effect_size": "The standardised effect.",
+        "effect_size_kind": "`hedges_g`, `cohen_dz`, `risk_difference`; with `_adjusted` where "
+        "the analysis adjusts for blocks, clusters or covariates.",
+        "effect_size_low": "Lower end of its interval.",
+        "effect_size_high": "Upper end.",
+        "flags": "Short codes, separated by `;`, of what a reader must know. Listed below.",
+    },
+    "features": {
+        "feature": "The feature's index in the SAE, from 0.",
+        "density": "The share of token positions where it fires.",
+        "mean_activation": "Its mean activation where it fires.",
+        "max_activation": "Its largest activation.",
+        "q50": "The median of its activations where it fires.",
+        "q90": "Their 90% quantile.",
+        "q99": "Their 99% quantile.",
+        "decoder_norm": "The length of its decoder row: how far the residual moves for one unit.",
+        "dead": "It never fired on the text.",
+        "dense": "It fires on more than a tenth of the positions.",
+        "sharpness": "How concentrated its activation is; may be missing.",
+        "cohesion": "How alike the contexts are in which it fires; may be missing.",
+        "top_tokens": "The tokens on which it fires most; may be missing.",
+    },
+}
+
+EXTRA_COLUMNS: dict[str, dict[str, str]] = {
+    "observations": {
+        "clean_outcome": "The same outcome of the same prompt on the untouched model; may be named "
+        "as a covariate.",
+        "positions": "How many positions may be edited.",
+        "active_positions": "At how many of them a feature of the trial fires on the untouched "
+        "model.",
+        "norm_ratio": "The length of the change over the length of the activation, mean over "
+        "edited positions.",
+        "activation_before": "The edited features' activation before the edit, mean over "
+        "positions and features.",
+        "activation_asked": "What the arm asked for.",
+        "activation_found": "What the SAE finds when it reads the edited activation again.",
+    }
+}
+
+REFUTERS: dict[str, str] = {
+    "placebo_treatment": "With the arms shuffled, does the effect vanish?",
+    "random_common_cause": "Adjusted for pure noise, does the effect stay?",
+    "data_subset": "On random four fifths of the units, is the effect the same?",
+}

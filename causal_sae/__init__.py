@@ -5,14 +5,32 @@
 >>> run = cs.run_trial(trial)  # doctest: +SKIP
 >>> run.effects  # doctest: +SKIP
 
-Importing this package loads neither torch nor pandas: each function brings what it needs.
+Importing this package loads next to nothing: each name brings what it needs when it is used.
 """
 
-from causal_sae.errors import CausalSAEError, GateError, InputError
-from causal_sae.pipeline import estimate_observations, run_trial
-from causal_sae.run import Run, load_run
-from causal_sae.spec.loading import load_trial
-from causal_sae.spec.trial import Trial
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from causal_sae.errors import CausalSAEError, GateError, InputError
+    from causal_sae.pipeline import estimate_observations, run_trial
+    from causal_sae.run import Run, load_run
+    from causal_sae.spec.loading import load_trial
+    from causal_sae.spec.trial import Trial
+
+_HOMES = {
+    "CausalSAEError": "errors",
+    "GateError": "errors",
+    "InputError": "errors",
+    "Run": "run",
+    "Trial": "spec.trial",
+    "estimate_observations": "pipeline",
+    "load_run": "run",
+    "load_trial": "spec.loading",
+    "run_trial": "pipeline",
+}
 
 __all__ = [
     "CausalSAEError",
@@ -25,3 +43,13 @@ __all__ = [
     "load_trial",
     "run_trial",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -9,6 +9,7 @@ Read this first. Every stage reads what the one before it wrote into the run fol
 from __future__ import annotations
 
 import hashlib
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -22,11 +23,12 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from causal_sae.errors import DataError, InputError, Place, SpecError
-from causal_sae.progress import bar
+from causal_sae.progress import bar, busy
 from causal_sae.run import Run
-from causal_sae.run_folder import RunFolder, choose_folder
+from causal_sae.run_folder import RunFolder, RunStopped, choose_folder, require_free
 from causal_sae.spec.declared import trial_file
 from causal_sae.spec.design import Eligibility
+from causal_sae.spec.files import at_home
 from causal_sae.spec.loading import TrialFile, fingerprint
 from causal_sae.spec.prompts import read_prompts
 from causal_sae.spec.trial import Trial
@@ -36,8 +38,14 @@ if TYPE_CHECKING:
 
     from causal_sae.execution.backends.local import LocalBackend
 
-PACKAGES = ("causal-sae", "torch", "transformers", "nnsight", "numpy", "pandas", "scipy")
-PACKAGES += ("statsmodels", "pingouin", "dowhy", "pydantic")
+PACKAGES = (
+    *("causal-sae", "torch", "transformers", "nnsight", "numpy", "pandas", "scipy"),
+    *("statsmodels", "pingouin", "dowhy", "pydantic"),
+)
+#: What the executor writes beside the contract's columns: a covariate may not be called so.
+RECORDED = frozenset(
+    {"positions", "active_positions", "activation_before", "activation_asked", "activation_found"}
+)
 
 
 def run_trial(
@@ -81,6 +89,8 @@ def run_trial(
     console = console or Console(stderr=True)
     declared = trial_file(trial)
     clock = _Clock()
+    target = Path(out) if out else None
+    require_free(target, resume)
     with located(declared), clock.stage("set up"):
         spec = declared.trial
         prompts = read_prompts(spec, declared.folder)
@@ -96,24 +106,29 @@ def run_trial(
         sample_ratio_check(spec, assignment).require()
         plan = engine.plan(assignment, unit_columns(spec, eligible, assignment))
         identity = _identity(declared, engine)
-        folder = choose_folder(
-            Path("runs"), spec.name, Path(out) if out else None, resume, identity
-        )
-    with located(declared), clock.stage("gates"):
+        folder = choose_folder(Path("runs"), spec.name, target, resume, identity)
+    with located(declared), clock.stage("gates"), busy(console, "checking the gates"):
         gates = engine.check(plan)
-    manifest = _manifest(declared, engine, identity, excluded)
-    folder.write_text("trial.yaml", declared.text)
+    manifest = _manifest(declared, engine, identity, excluded) | _resumed(folder)
+    # The manifest stands first: from then on a run that is killed can be resumed.
     folder.write_manifest(manifest)
-    folder.write_table("assignment.parquet", assignment)
-    folder.write_table("diagnostics.csv", _frame([asdict(gate) for gate in gates]))
-    with located(declared), clock.stage("run"), bar(console, "run", plan.tokens) as advance:
-        engine.execute(plan, folder.observations, advance)
-    with clock.stage("estimate"):
-        estimate_run(folder)
-    finished = {"timings": clock.seconds, "finished": _now(), "status": "done"}
-    folder.write_manifest({**manifest, **finished})
-    with clock.stage("report"):
-        report_run(folder)
+    folder.sweep()
+    try:
+        folder.write_text("trial.yaml", declared.text)
+        folder.write_table("assignment.parquet", assignment)
+        folder.write_table("diagnostics.csv", _frame([asdict(gate) for gate in gates]))
+        with located(declared), clock.stage("run"), bar(console, "run", plan.tokens) as advance:
+            engine.execute(plan, folder.observations, advance)
+        manifest |= {"status": "observed"}
+        folder.write_manifest(manifest)
+        with clock.stage("estimate"), busy(console, "estimating the effects"):
+            estimate_run(folder)
+        manifest |= {"timings": clock.seconds, "finished": _now(), "status": "done"}
+        folder.write_manifest(manifest)
+        with clock.stage("report"), busy(console, "writing the report"):
+            report_run(folder)
+    except KeyboardInterrupt:
+        raise RunStopped(folder) from None
     return Run(folder)
 
 
@@ -123,6 +138,12 @@ def estimate_run(folder: RunFolder) -> None:
     from causal_sae.randomization import balance_table  # noqa: PLC0415
 
     run = Run(folder)
+    if folder.manifest.get("status") == "running":
+        raise DataError(
+            "is a run that was stopped before all its observations were made; go on with it by "
+            f"`causal-sae run TRIAL --out {folder.path} --resume`",
+            Place(file=folder.path),
+        )
     trial, observations = run.trial, run.observations
     effects = estimate(trial, observations)
     folder.write_table("effects.parquet", effects)
@@ -194,11 +215,13 @@ def assign_trial(trial: Trial | TrialFile | str | Path) -> pd.DataFrame:
 
 def report_run(folder: RunFolder) -> None:
     """Draw the figures and write the page of a run from what its folder holds."""
-    from causal_sae.reporting import draw_figures, write_report  # noqa: PLC0415
+    from causal_sae.reporting.figures import draw, save_figures  # noqa: PLC0415
+    from causal_sae.reporting.page import write_report  # noqa: PLC0415 - loads matplotlib
 
     record = Run(folder).record()
-    draw_figures(record, folder.figures)
-    write_report(record, folder.report)
+    figures = draw(record)
+    save_figures(figures, folder.figures)
+    write_report(record, folder.report, figures)
 
 
 def unit_columns(
@@ -207,8 +230,18 @@ def unit_columns(
     """For each unit the columns that all its observations carry: block, cluster, covariates."""
     declared = [name for name in trial.analysis.covariates if name in prompts]
     first = assignment.drop_duplicates("unit_id").set_index("unit_id")[["block", "cluster"]]
+    for number, name in enumerate(trial.analysis.covariates):
+        if name in RECORDED and name in declared:
+            raise SpecError(
+                f"the run records a column {name!r} of its own; rename that of the prompts",
+                Place(field=f"analysis.covariates[{number}]"),
+            )
     columns = prompts.set_index("unit_id")[declared].join(first)
-    return {str(k): row for k, row in columns.to_dict("index").items()}
+    rows = columns.to_dict("records")
+    return {
+        str(unit): {str(key): value for key, value in row.items()}
+        for unit, row in zip(columns.index, rows, strict=True)
+    }
 
 
 def pre_treatment(trial: Trial, observations: pd.DataFrame) -> pd.DataFrame:
@@ -230,10 +263,9 @@ def located(declared: TrialFile) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        place = error.place
-        if place.file is None and place.field and not place.field.startswith("-"):
-            raise type(error)(error.message, declared.place(place.field), error.others) from None
-        raise
+        if error.place.field and error.place.field.startswith("-"):
+            raise  # an option of the command line
+        raise at_home(error, declared) from None
 
 
 class _Clock:
@@ -267,7 +299,7 @@ def _manifest(
     reasons = list(excluded.values())
     return {
         "status": "running",
-        "command": " ".join(["causal-sae", *sys.argv[1:]]),
+        "command": _command(),
         "started": _now(),
         "versions": _versions(),
         "hashes": dict(identity),
@@ -278,6 +310,20 @@ def _manifest(
         "registered": None,
         "deviations": [],
     }
+
+
+def _resumed(folder: RunFolder) -> dict[str, Any]:
+    """What the manifest of a run that goes on keeps of its beginning."""
+    before = folder.manifest
+    if not before:
+        return {}
+    return {"started": before["started"], "resumed": [*before.get("resumed", []), _now()]}
+
+
+def _command() -> str:
+    if Path(sys.argv[0]).stem == "causal-sae":
+        return shlex.join(["causal-sae", *sys.argv[1:]])
+    return "causal_sae.run_trial(...)"
 
 
 def _versions() -> dict[str, str]:

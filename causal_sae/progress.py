@@ -32,3 +32,10 @@ def bar(console: Console, label: str, total: int) -> Iterator[Callable[[int], No
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(label, total=total)
         yield lambda done: progress.update(task, advance=done)
+
+
+@contextmanager
+def busy(console: Console, label: str) -> Iterator[None]:
+    """A spinner for work that takes seconds; nothing where the output is no terminal."""
+    with console.status(f"[bold]{label}[/bold]"):
+        yield

@@ -48,6 +48,11 @@ class RunFolder:
         file = self.path / "manifest.json"
         return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
+    def sweep(self) -> None:
+        """Remove what a killed process left half-written."""
+        for partial in (*self.path.glob(".*.partial"), *self.path.glob("*/.*.partial")):
+            partial.unlink(missing_ok=True)
+
     def write_manifest(self, manifest: Mapping[str, object]) -> None:
         """Replace ``manifest.json``."""
         text = json.dumps(manifest, indent=2, sort_keys=True, default=str) + "\n"
@@ -82,6 +87,36 @@ def new_folder(root: Path, name: str) -> RunFolder:
     return RunFolder(next(root / name / i for i in taken if not (root / name / i).exists()))
 
 
+class RunStopped(KeyboardInterrupt):
+    """The user stopped a run that can go on later."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        super().__init__(str(folder.path))
+
+
+def require_free(out: Path | None, resume: bool) -> None:
+    """Pass when a run may write to ``out``; asked before anything slow.
+
+    Raises
+    ------
+    DataError
+        When it holds something and is not to be resumed, or is to be resumed and is no run.
+    """
+    if out is None:
+        return
+    if resume and not RunFolder(out).manifest:
+        raise DataError(
+            f"{out} holds no run that could go on; run without --resume", Place(field="--resume")
+        )
+    if not resume and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DataError(
+            f"{out} is not empty; add --resume to go on with the run in it, or choose another "
+            "folder",
+            Place(field="--out"),
+        )
+
+
 def choose_folder(
     root: Path, name: str, out: Path | None, resume: bool, identity: Mapping[str, str]
 ) -> RunFolder:
@@ -96,7 +131,8 @@ def choose_folder(
     out:
         The folder the user chose.
     resume:
-        Whether to go on with a run that was killed: ``out``, or the newest unfinished one.
+        Whether to go on with a run that was killed: ``out``, or the newest unfinished one of these
+        very inputs.
     identity:
         The hashes that a run must share to be the same run.
 
@@ -105,27 +141,36 @@ def choose_folder(
     DataError
         When the folder is taken, there is nothing to resume, or it is of another trial.
     """
-    place = Place(field="--resume" if resume else "--out")
+    require_free(out, resume)
     if not resume:
-        if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise DataError(f"{out} is not empty; add --resume, or choose another folder", place)
         return RunFolder(out) if out is not None else new_folder(root, name)
-    folder = RunFolder(out) if out is not None else _newest_unfinished(root / name)
-    if folder is None or not folder.manifest:
-        raise DataError(
-            f"there is no unfinished run under {out or root / name}; run without --resume", place
-        )
-    known = folder.manifest.get("hashes", {})
-    changed = [key for key, value in identity.items() if known.get(key) != value]
-    if changed:
-        raise DataError(
-            f"{folder.path} is a run of something else: its {', '.join(changed)} differs from what "
-            "is given now; run without --resume",
-            place,
-        )
-    return folder
+    if out is not None:
+        changed = _changes(RunFolder(out), identity)
+        if changed:
+            raise DataError(
+                f"{out} is a run of something else: its {', '.join(changed)} differs from what is "
+                "given now; run without --resume",
+                Place(field="--resume"),
+            )
+        return RunFolder(out)
+    return _newest_unfinished(root / name, identity)
 
 
-def _newest_unfinished(folder: Path) -> RunFolder | None:
-    runs = (RunFolder(path.parent) for path in sorted(folder.glob("*/manifest.json"), reverse=True))
-    return next((run for run in runs if run.manifest.get("status") != "done"), None)
+def _changes(run: RunFolder, identity: Mapping[str, str]) -> list[str]:
+    known = run.manifest.get("hashes", {})
+    return [key for key, value in identity.items() if known.get(key) != value]
+
+
+def _newest_unfinished(folder: Path, identity: Mapping[str, str]) -> RunFolder:
+    runs = [RunFolder(path.parent) for path in sorted(folder.glob("*/manifest.json"), reverse=True)]
+    unfinished = [run for run in runs if run.manifest.get("status") != "done"]
+    same = next((run for run in unfinished if not _changes(run, identity)), None)
+    if same is not None:
+        return same
+    why = f"there is no unfinished run under {folder}"
+    if unfinished:
+        differs = ", ".join(_changes(unfinished[0], identity))
+        why = (
+            f"no unfinished run under {folder} is of these inputs (the newest differs in {differs})"
+        )
+    raise DataError(f"{why}; run without --resume", Place(field="--resume"))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from causal_sae.cli import (
     assign,
@@ -20,36 +25,77 @@ from causal_sae.cli import (
 )
 from causal_sae.errors import CausalSAEError
 
+P = ParamSpec("P")
+
+STOPPED = 130
+"""The exit code of a command that the user stopped."""
+
+
+def speaking(command: Callable[P, None]) -> Callable[P, None]:
+    """The command, saying in a sentence what went wrong and leaving with the exit code for it.
+
+    0 fine, 1 the work failed, 2 the input is wrong; never a traceback, unless the environment
+    variable ``CAUSAL_SAE_DEBUG`` asks for it.
+    """
+
+    @wraps(command)
+    def said(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except CausalSAEError as error:
+            _say("error", str(error))
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt as stop:
+            _say("stopped", _how_to_go_on(stop))
+            raise typer.Exit(STOPPED) from None
+        except (typer.Exit, typer.Abort, typer.BadParameter):
+            raise
+        except Exception as error:
+            if os.environ.get("CAUSAL_SAE_DEBUG"):
+                raise
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            _say(
+                "error",
+                f"{reason}\nThis is not an error of yours that causal-sae knows of; run it again "
+                "with CAUSAL_SAE_DEBUG=1 to see where it happened, and report it.",
+            )
+            raise typer.Exit(1) from None
+
+    return said
+
+
+def _how_to_go_on(stop: KeyboardInterrupt) -> str:
+    folder = getattr(stop, "folder", None)
+    if folder is None:
+        return "nothing was written"
+    return (
+        f"what is done is kept in {folder.path}; go on with\n  "
+        f"causal-sae run TRIAL --out {folder.path} --resume"
+    )
+
+
+def _say(what: str, message: str) -> None:
+    style = "bold yellow" if what == "stopped" else "bold red"
+    text = Text.assemble((what, style), " ", message)
+    Console(stderr=True, highlight=False, soft_wrap=True).print(text)
+
+
 app = typer.Typer(
     name="causal-sae",
-    help="Randomised controlled trials of what a sparse-autoencoder feature does to a model.",
+    help="Randomised controlled trials of what a sparse-autoencoder feature does to a model.\n\n"
+    "Example: [bold]causal-sae run trials/whale[/bold]",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (doctor, fetch, validate, assign, run, estimate, report, export, schema):
-    app.command(command.NAME)(command.command)
+    app.command(command.NAME)(speaking(command.command))
 
 
 def main() -> None:
-    """Run the command line: 0 fine, 1 the work failed, 2 the input is wrong; never a traceback."""
+    """Run the command line."""
     try:
         app()
-    except CausalSAEError as error:
-        _say(str(error))
-        sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        _say("stopped; a run goes on where it was with the same command and --resume")
-        sys.exit(130)
-
-
-def _say(message: str) -> None:
-    Console(stderr=True, highlight=False, soft_wrap=True).print(
-        f"[bold red]error[/bold red] {_plain(message)}"
-    )
-
-
-def _plain(message: str) -> str:
-    """The message with its brackets kept: they are fields of the trial, not markup."""
-    return message.replace("[", r"\[")
+        sys.exit(STOPPED)

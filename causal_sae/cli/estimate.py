@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from causal_sae.errors import DataError, InputError, Place
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NAME = "estimate"
 
@@ -50,19 +53,20 @@ def command(
     show_run(finished, Console())
 
 
-def _read(path: Path):  # type: ignore[no-untyped-def]  # pandas is not loaded for --help
+def _read(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     if not path.exists():
         raise DataError("there is no such file", Place(file=path, field="--observations"))
-    readers = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
-    if path.suffix not in readers:
+    if path.suffix not in (".csv", ".parquet"):
         raise DataError(
             f"must end in .csv or .parquet, got {path.suffix!r}",
             Place(file=path, field="--observations"),
         )
     try:
-        return readers[path.suffix](path)  # type: ignore[operator]
+        # Units are names: "007" is not 7.
+        text = {"unit_id": str, "arm": str, "outcome": str}
+        return pd.read_csv(path, dtype=text) if path.suffix == ".csv" else pd.read_parquet(path)
     except (ValueError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"cannot be read: {reason}", Place(file=path)) from None

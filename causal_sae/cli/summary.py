@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from rich.console import Console
+from typing import TYPE_CHECKING
 
-from causal_sae.run import Run
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from causal_sae.run import Run
 
 
 def show_run(run: Run, console: Console) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.console import Console
-from rich.table import Table
 
 from causal_sae.cli.options import TrialArgument
-from causal_sae.spec.trial import Trial
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from causal_sae.spec.trial import Trial
 
 NAME = "validate"
 
@@ -19,19 +24,20 @@ def command(trial: TrialArgument) -> None:
 
     Example: [bold]causal-sae validate trials/whale[/bold]
     """
+    from causal_sae.spec.files import check_files
     from causal_sae.spec.loading import load_trial_file
-    from causal_sae.spec.prompts import check_prompts_file
 
     declared = load_trial_file(trial)
-    population = declared.trial.population
-    units = check_prompts_file(declared.trial, declared.folder).units if population else None
+    summary = check_files(declared)
     console = Console()
     console.print(f"[bold green]valid[/bold green]  {declared.path}", highlight=False)
-    console.print(overview(declared.trial, units))
+    console.print(overview(declared.trial, summary.units if summary else None))
 
 
 def overview(trial: Trial, units: int | None) -> Table:
     """Arms, units, contrasts and family sizes."""
+    from rich.table import Table
+
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column()

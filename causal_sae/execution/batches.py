@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -27,22 +27,47 @@ class Job:
         """Tokens over all rows."""
         return self.rows * len(self.sequence.tokens)
 
+    @property
+    def scores(self) -> int:
+        """Next-token distributions over all rows: after the prompt, and along a continuation."""
+        return self.rows * (1 + len(self.sequence.continuation))
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What one batch may hold."""
+
+    tokens: int
+    """Tokens over all rows: bounds the memory of the forward pass."""
+    scores: int | None = None
+    """Next-token distributions over all rows: bounds the memory of the logits."""
+
+    def holds(self, jobs: Sequence[Job]) -> bool:
+        """Whether these jobs fit into one batch."""
+        few = self.scores is None or sum(job.scores for job in jobs) <= self.scores
+        return few and sum(job.tokens for job in jobs) <= self.tokens
+
 
 Batch = tuple[Job, ...]
 
 
-def batches(jobs: Iterable[Job], max_tokens: int) -> Iterator[Batch]:
-    """Group jobs of one shape into batches of at most ``max_tokens`` tokens.
+def batches(jobs: Iterable[Job], limit: Limit) -> Iterator[Batch]:
+    """Group jobs of one shape into batches within ``limit``; a job beyond it runs alone.
 
     There is no padding: every sequence of a batch has the same length. A prompt's arms are never
     parted, so that whatever a batch does to the last bit it does to all of them.
     """
-    ordered = sorted(jobs, key=lambda job: (job.sequence.shape, job.sequence.unit_id))
+    ordered = sorted(jobs, key=_place)
     for _, same in groupby(ordered, key=lambda job: job.sequence.shape):
         batch: list[Job] = []
         for job in same:
-            if batch and sum(j.tokens for j in batch) + job.tokens > max_tokens:
+            if batch and not limit.holds([*batch, job]):
                 yield tuple(batch)
                 batch = []
             batch.append(job)
         yield tuple(batch)
+
+
+def _place(job: Job) -> tuple[tuple[int, int], str, tuple[int, ...]]:
+    """By shape, then by unit: the same jobs make the same batches in whatever order they come."""
+    return job.sequence.shape, job.sequence.unit_id, job.sequence.continuation

@@ -87,14 +87,16 @@ def push(length: Tensor, direction: Tensor) -> Tensor:
 
     ``length`` is ``[R, S]``, ``direction`` ``[R, d]`` of any norm; the result is ``[R, S, d]``.
     """
-    unit = direction / direction.norm(dim=-1, keepdim=True)
+    unit: Tensor = direction / direction.norm(dim=-1, keepdim=True)
     return length[..., None] * unit[:, None]
 
 
-def attention_sinks(activation: Tensor, ratio: float = 4.0) -> Tensor:
+def attention_sinks(activation: Tensor, prompt: int | None = None, ratio: float = 4.0) -> Tensor:
     """Positions whose norm exceeds ``ratio`` medians of their own row, ``[R, S]`` booleans.
 
-    The median is over the row alone, so that a row's answer does not depend on its batch.
+    The median is over the row alone, so that a row's answer does not depend on its batch, and over
+    its first ``prompt`` positions, so that a continuation does not change what its prompt gets.
     """
-    norm = activation.norm(dim=-1)
-    return norm > ratio * norm.median(dim=-1, keepdim=True).values
+    norm: Tensor = activation.norm(dim=-1)
+    typical = norm[:, :prompt].median(dim=-1, keepdim=True).values
+    return norm > ratio * typical

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from causal_sae.execution.batches import Batch, Job, batches
-from causal_sae.execution.forward import Bench, Pass, run_batch
+from causal_sae.execution.batches import Batch, Job, Limit, batches
+from causal_sae.execution.forward import Bench, Pass, exercised, firing, run_batch
 from causal_sae.execution.gates import Gate, check_batches, check_dose
 from causal_sae.execution.laboratory import Laboratory
 from causal_sae.execution.metrics import Metric
 from causal_sae.execution.sequences import Prompt
 from causal_sae.execution.treatments import Treatment
+from causal_sae.randomness import generator
 from causal_sae.tables import OBSERVATIONS
 
 Advance = Callable[[int], None]
 SHARD_ROWS = 256  # rows of the model's batches between two writes
+GATE_UNITS = 4  # units of every arm that the gates look at
+GATE_CHUNK = 64  # sequences read at a time in search of units where an arm's features fire
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ def plan(
     jobs = [Job(s, tuple(each[unit])) for (unit, _), s in sequences.items()]
     shards: list[tuple[Batch, ...]] = []
     current: list[Batch] = []
-    for batch in batches(jobs, laboratory.max_tokens):
+    for batch in batches(jobs, laboratory.limit):
         current.append(batch)
         if sum(job.rows for b in current for job in b) >= SHARD_ROWS:
             shards.append(tuple(current))
@@ -83,30 +87,47 @@ def plan(
     return Plan(laboratory.bench(metrics), metrics, tuple(shards), dealt, focal, units)
 
 
-def check(run: Plan) -> list[Gate]:
-    """Pass the gates that need a few batches: batch invariance, and the dose as found.
-
-    The sample holds, for every arm, up to four units that were dealt it.
-    """
+def check(run: Plan, limit: Limit) -> list[Gate]:
+    """Pass the gates that need a few batches: batch invariance, and the dose as found."""
     jobs = [job for shard in run.shards for batch in shard for job in batch]
-    seen: dict[str, int] = {}
-    sample = []
-    for job in jobs:
-        fresh = [t.arm for t in job.treatments if seen.get(t.arm, 0) < 4]
-        if (fresh and not job.sequence.continuation) or (fresh and len(sample) < 4):
-            sample.append(job)
-            for arm in fresh:
-                seen[arm] = seen.get(arm, 0) + 1
-    invariance = check_batches(run.bench, sample, list(run.metrics.values()))
-    passes = [run_batch(run.bench, batch) for batch in batches(sample, 1024)]
+    shuffled = [jobs[i] for i in generator(run.bench.seed, "gates").permutation(len(jobs))]
+    sample = _sample(run, shuffled, limit)
+    invariance = check_batches(run.bench, sample, run.metrics, shuffled)
+    passes = [run_batch(run.bench, batch) for batch in batches(sample, limit)]
     return [invariance, *check_dose(passes)]
+
+
+def _sample(run: Plan, jobs: Sequence[Job], limit: Limit) -> list[Job]:
+    """For every arm a few units that were dealt it; where its features fire, if there are any."""
+    sample: dict[int, Job] = {}
+    seen = dict.fromkeys(sorted({t.arm for job in jobs for t in job.treatments}), 0)
+    for start in range(0, len(jobs), GATE_CHUNK):
+        if all(count >= GATE_UNITS for count in seen.values()):
+            break
+        chunk = [j for j in jobs[start : start + GATE_CHUNK] if _wanted(j, seen)]
+        active = firing(run.bench, chunk, limit)
+        for job in chunk:
+            for treatment in _wanted(job, seen):
+                if exercised(treatment, active[id(job)]):
+                    sample[id(job)] = job
+                    seen[treatment.arm] += 1
+    for job in jobs:
+        # What never fires is looked at all the same: the gate then says that it was not exercised.
+        for treatment in _wanted(job, seen):
+            sample[id(job)] = job
+            seen[treatment.arm] += 1
+    return list(sample.values())
+
+
+def _wanted(job: Job, seen: Mapping[str, int]) -> list[Treatment]:
+    return [t for t in job.treatments if seen[t.arm] < GATE_UNITS]
 
 
 def execute(run: Plan, folder: Path, advance: Advance = lambda _tokens: None) -> pd.DataFrame:
     """Run every shard that ``folder`` does not hold yet, and return all observations.
 
     A shard is written whole or not at all; its name holds a hash of what is in it, so that a
-    resumed run takes up only what this very plan has made.
+    resumed run takes up only what this very plan has made; what another plan left is removed.
 
     Returns
     -------
@@ -114,9 +135,11 @@ def execute(run: Plan, folder: Path, advance: Advance = lambda _tokens: None) ->
         :data:`causal_sae.tables.OBSERVATIONS`, sorted by unit, arm and outcome.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"part-{n:05d}-{_digest(run, s)}.parquet" for n, s in enumerate(run.shards)]
+    for stale in set(folder.glob("part-*")) - set(paths):
+        stale.unlink()
     parts = []
-    for number, shard in enumerate(run.shards):
-        path = folder / f"part-{number:05d}-{_digest(run, shard)}.parquet"
+    for path, shard in zip(paths, run.shards, strict=True):
         tokens = sum(job.tokens for batch in shard for job in batch)
         if not path.exists():
             rows = [row for batch in shard for row in _rows(run, run_batch(run.bench, batch))]
@@ -144,7 +167,10 @@ def _digest(run: Plan, shard: tuple[Batch, ...]) -> str:
 def _rows(run: Plan, done: Pass) -> list[dict[str, object]]:
     """One row for each unit, arm and outcome that this batch measured."""
     rows: list[dict[str, object]] = []
+    tails = {(job.sequence.unit_id, job.sequence.continuation) for job in done.jobs}
     for name, metric in run.metrics.items():
+        if not any(metric.continuation(unit) == tail for unit, tail in tails):
+            continue
         values = metric.measure(done.reading).tolist()
         for row, (job, own) in enumerate(zip(done.jobs, done.treatments, strict=True)):
             unit = job.sequence.unit_id
@@ -167,19 +193,21 @@ def _delivered(
 ) -> dict[str, object]:
     delivery = done.delivery
     active = int(done.active[row, list(run.focal)].sum()) if run.focal else 0
-    edits = bool(treatment.features)
+    edits, edited = bool(treatment.features), bool(delivery.positions[row])
+    levels = (delivery.before[row], delivery.asked[row], delivery.found[row])
+    before, asked, found = map(float, levels) if edits and edited else (math.nan,) * 3
     return {
         "unit_id": unit,
         "arm": treatment.arm,
         "draw": treatment.draw,
         "exposed": active > 0 if run.focal else None,
         "received": bool(delivery.received[row]),
-        "dose": float(delivery.dose[row]) if edits or treatment.changes_nothing else None,
+        "dose": float(delivery.dose[row]) if edits or treatment.changes_nothing else math.nan,
         "status": "ok",
         "positions": int(delivery.positions[row]),
         "active_positions": active,
         "norm_ratio": float(delivery.norm_ratio[row]),
-        "activation_before": float(delivery.before[row]) if edits else None,
-        "activation_asked": float(delivery.asked[row]) if edits else None,
-        "activation_found": float(delivery.found[row]) if edits else None,
+        "activation_before": before,
+        "activation_asked": asked,
+        "activation_found": found,
     }

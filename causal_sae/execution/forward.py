@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from causal_sae.errors import ModelError, Place
-from causal_sae.execution.batches import Batch, Job
+from causal_sae.execution.batches import Batch, Job, Limit, batches
 from causal_sae.execution.edits import attention_sinks, feature_change, push
 from causal_sae.execution.hook_points import HookPoint
-from causal_sae.execution.host import Halfway, Host
+from causal_sae.execution.host import Halfway, Host, site_of
 from causal_sae.execution.metrics.base import Reading
 from causal_sae.execution.treatments import Treatment
 from causal_sae.saes.sae import SAE
@@ -38,6 +39,8 @@ class Delivery:
     """The activation asked for."""
     found: Tensor
     """The activation that the SAE finds when it encodes the edited residual."""
+    dose_found: Tensor
+    """Of the change of :attr:`dose`, what the SAE finds: changes the wrong way count negative."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ class Bench:
     seed: int
     skip_sinks: bool = True
     watch: tuple[HookPoint, ...] = ()
+    arms: tuple[str, ...] = ()
+    """The trial's arms in order: by their place an error finds its line in the trial file."""
 
 
 def run_batch(bench: Bench, batch: Batch) -> Pass:
@@ -92,7 +97,7 @@ def run_batch(bench: Bench, batch: Batch) -> Pass:
     prompt = len(batch[0].sequence.prompt.tokens)
     keep = ids.shape[1] - prompt + 1
     finish = bench.host.resume(halfway.rows(source), edited, keep, bench.watch)
-    _finite(finish.logits, units, treatments)
+    _finite(bench, finish.logits, units, treatments)
     logprobs = finish.logits.to(_wide(finish.logits)).log_softmax(dim=-1)
     first = torch.tensor([treatment is None for treatment in treatments], device=ids.device)
     untouched = first.nonzero()[:, 0][source]
@@ -100,18 +105,43 @@ def run_batch(bench: Bench, batch: Batch) -> Pass:
     reading = Reading(
         [job.sequence for job in jobs],
         logprobs,
-        logprobs[untouched],
-        {bench.host.hook.module: edited, **finish.watched},
+        untouched,
+        {site_of(bench.host.hook): edited, **finish.watched},
     )
     active = ((features > 0) & editable[..., None]).sum(dim=1)[source]
     return Pass(jobs, treatments, untouched, active, delivery, reading)
+
+
+def firing(bench: Bench, jobs: Sequence[Job], limit: Limit) -> dict[int, Tensor]:
+    """For each job, by its ``id``, whether each feature fires at an editable position.
+
+    Shape ``[d_sae]``; runs the layers below the hook only.
+    """
+    found: dict[int, Tensor] = {}
+    for batch in batches(jobs, limit):
+        ids = torch.tensor([j.sequence.tokens for j in batch], device=bench.directions.device)
+        activation = bench.host.read(ids).activation
+        editable = _editable(bench, batch, activation)
+        fires = ((bench.sae.encode(activation) > 0) & editable[..., None]).any(dim=1)
+        found |= {id(job): row for job, row in zip(batch, fires, strict=True)}
+    return found
+
+
+def exercised(treatment: Treatment, fires: Tensor) -> bool:
+    """Whether a treatment changes anything where these features fire, ``[d_sae]`` booleans."""
+    features = (treatment.push_like or treatment).features
+    if treatment.changes_nothing or treatment.moves_inactive:
+        return True
+    return bool(fires[list(features)].any())
 
 
 def _editable(bench: Bench, batch: Batch, activation: Tensor) -> Tensor:
     """``[P, S]``: the declared positions, attention sinks left out unless the trial asks."""
     declared = torch.stack([torch.from_numpy(job.sequence.editable) for job in batch])
     declared = declared.to(activation.device)
-    return declared & ~attention_sinks(activation) if bench.skip_sinks else declared
+    if not bench.skip_sinks:
+        return declared
+    return declared & ~attention_sinks(activation, len(batch[0].sequence.prompt.tokens))
 
 
 def _edit(
@@ -139,8 +169,9 @@ def _edit(
             direction = treatment.direction.to(length)[None]
             residual[row] = push(length, direction)[0].to(residual.dtype)
     edited = clean + residual
-    spliced = torch.tensor([bool(t and t.splice) for t in treatments], device=clean.device)
-    if spliced.any():
+    splices = [bool(t and t.splice) for t in treatments]
+    if any(splices):
+        spliced = torch.tensor(splices, device=clean.device)
         rebuilt = bench.sae.reconstruct(halfway.activation).to(clean.dtype)[source]
         edited = torch.where((spliced[:, None] & editable)[..., None], rebuilt, edited)
     width = torch.tensor([len(t.features) if t else 0 for t in treatments], device=clean.device)
@@ -175,20 +206,23 @@ def _delivery(
     count = editable.sum(dim=1).to(wide)
 
     def over_positions(values: Tensor) -> Tensor:
-        return (values.to(wide) * editable).sum(dim=1) / count.clamp(min=1)
+        return torch.where(editable, values.to(wide), 0.0).sum(dim=1) / count.clamp(min=1)
 
     def over_features(values: Tensor) -> Tensor:
         return over_positions(values.to(wide).sum(dim=2)) / width.clamp(min=1).to(wide)
 
     length, scale = moved.to(wide).norm(dim=-1), clean.to(wide).norm(dim=-1)
+    asked, own = (after - before).to(wide), width > 0
+    answered = (found - before).to(wide) * asked.sign()
     return Delivery(
         positions=count,
         received=((length > 0) & editable).any(dim=1).to(wide),
-        dose=over_positions((after - before).to(wide).abs().sum(dim=2)) * (width > 0),
+        dose=over_positions(asked.abs().sum(dim=2)) * own,
         norm_ratio=over_positions(length / scale),
         before=over_features(before),
         asked=over_features(after),
         found=over_features(found),
+        dose_found=over_positions(answered.sum(dim=2)) * own,
     )
 
 
@@ -198,19 +232,24 @@ def _wide(tensor: Tensor) -> torch.dtype:
 
 
 def _finite(
-    logits: Tensor, units: tuple[str, ...], treatments: tuple[Treatment | None, ...]
+    bench: Bench, logits: Tensor, units: tuple[str, ...], treatments: tuple[Treatment | None, ...]
 ) -> None:
     bad = (~torch.isfinite(logits)).flatten(1).any(dim=1).nonzero()[:, 0].tolist()
     if bad:
         treatment = treatments[bad[0]]
         if treatment is None:
-            raise ModelError(
-                f"the untouched model gives logits that are not finite on unit {units[bad[0]]!r}; "
-                "check its weights, or write `dtype: float32`",
-                Place(field="model.dtype"),
-            )
+            raise not_finite(units[bad[0]])
         raise ModelError(
             f"arm {treatment.arm!r} makes the model give logits that are not finite on unit "
             f"{units[bad[0]]!r}; lower its dose, or write `dtype: float32`",
-            Place(field="arms.intervention"),
+            Place(field=f"arms[{bench.arms.index(treatment.arm)}].intervention"),
         )
+
+
+def not_finite(unit: str) -> ModelError:
+    """What to say of a model that gives no numbers although nobody touched it."""
+    return ModelError(
+        f"the untouched model gives logits that are not finite on unit {unit!r}; "
+        "check its weights, or write `dtype: float32`",
+        Place(field="model"),
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from causal_sae.errors import GateError
 from causal_sae.execution.batches import Batch, Job
 from causal_sae.execution.forward import Bench, Pass, run_batch
-from causal_sae.execution.host import Host
+from causal_sae.execution.host import Host, Route
 from causal_sae.execution.metrics import Metric
 
 #: By how much an outcome may move when the same row runs in another batch (nats), by arithmetic.
@@ -23,6 +23,8 @@ BATCH_TOLERANCE = {
 }
 #: How far the features that were asked for may be from what the SAE finds after the edit.
 DOSE_TOLERANCE = 0.25
+#: Jobs of one shape that run together in the batch gate, and how many treatments run alone.
+TOGETHER, ALONE = 3, 12
 
 
 @dataclass(frozen=True)
@@ -47,79 +49,117 @@ def choose_route(host: Host, ids: Tensor, keep: int) -> tuple[Host, Gate]:
     GateError
         When even the full forward pass does not give back the model's own logits.
     """
-    plain = host.plain(ids, keep)
-    for route in ("suffix", "full"):
-        candidate = Host(host.model, host.hook, route)
-        try:
-            halfway = candidate.read(ids)
-            logits = candidate.resume(halfway, halfway.activation, keep).logits
-        except (RuntimeError, ValueError, TypeError) as error:
-            if route == "full":
-                raise GateError(
-                    f"the model cannot be traced at {host.hook.module}: {error}"
-                ) from error
-            continue
-        gap = float((logits - plain).abs().max())
-        if gap == 0.0:
-            said = (
-                "layers below the hook ran once for all arms"
-                if route == "suffix"
-                else ("this model does not allow the short cut: every layer ran for every arm")
-            )
-            status = "pass" if route == "suffix" else "warn"
-            return candidate, Gate(
-                "null edit",
-                status,
-                gap,
-                0.0,
-                f"a null edit leaves the logits bit-identical; {said}",
-            )
-    raise GateError(
-        f"a null edit at {host.hook.module} moves the model's logits by {gap:.3g} (must be 0): "
-        "the hook is not where the model reads this activation from; check sae.hook"
-    )
+    full = Host(host.model, host.hook, "full")
+    try:
+        gap = _null_gap(full, ids, keep)
+    except _TRACING as error:
+        reason = str(error).strip().splitlines()[-1:]
+        raise GateError(
+            f"the model cannot be traced at {host.hook.module}: {' '.join(reason)}"
+        ) from error
+    if gap != 0.0:
+        raise GateError(
+            f"a null edit at {host.hook.module} moves the model's logits by {gap:.3g} (must be 0): "
+            "the hook is not where the model reads this activation from; check sae.hook"
+        )
+    if _agrees(host, full, ids, keep):
+        return _passed(host, "suffix", "pass", "layers below the hook ran once for all arms")
+    said = "this model does not allow the short cut: every layer ran for every arm"
+    return _passed(host, "full", "warn", said)
 
 
-def check_batches(bench: Bench, jobs: Sequence[Job], metrics: Sequence[Metric]) -> Gate:
-    """Check that a row's outcomes do not depend on the batch it runs in, nor on its place there.
+_TRACING = (RuntimeError, ValueError, TypeError, AttributeError, IndexError)
+
+
+def _passed(host: Host, route: Route, status: str, said: str) -> tuple[Host, Gate]:
+    sentence = f"a null edit leaves the logits bit-identical; {said}"
+    return Host(host.model, host.hook, route), Gate("null edit", status, 0.0, 0.0, sentence)
+
+
+def _null_gap(host: Host, ids: Tensor, keep: int) -> float:
+    at = host.read(ids)
+    logits = host.resume(at, at.activation, keep).logits
+    return float((logits - host.plain(ids, keep)).abs().max())
+
+
+def _agrees(host: Host, full: Host, ids: Tensor, keep: int) -> bool:
+    """Whether the short cut gives the full pass's very bits: unedited, and edited with more rows.
+
+    A layer above the hook that reads something below it would show only under an edit.
+    """
+    suffix = Host(host.model, host.hook, "suffix")
+    try:
+        if _null_gap(suffix, ids, keep) != 0.0:
+            return False
+        at = suffix.read(ids)
+        tiled = at.rows(torch.arange(len(ids), device=ids.device).repeat_interleave(3))
+        edited = tiled.activation * 1.25
+        short = suffix.resume(tiled, edited, keep).logits
+        return torch.equal(short, full.resume(tiled, edited, keep).logits)
+    except _TRACING:
+        return False
+
+
+def check_batches(
+    bench: Bench, jobs: Sequence[Job], metrics: Mapping[str, Metric], more: Sequence[Job] = ()
+) -> Gate:
+    """Check that a row's results do not depend on the batch it runs in, nor on its place there.
+
+    Parameters
+    ----------
+    bench:
+        What batches run on.
+    jobs:
+        The sample: its first prompt alone, and its first with a continuation, are each run in
+        company, in the reverse order, and arm by arm.
+    metrics:
+        The outcomes.
+    more:
+        Where company of the same shape may come from.
 
     Raises
     ------
     GateError
-        When an outcome moves by more than the arithmetic's tolerance.
+        When a log-probability or an outcome moves by more than the arithmetic's tolerance.
     """
-    shape = jobs[0].sequence.shape
-    together: Batch = tuple(job for job in jobs if job.sequence.shape == shape)[:4]
-    whole = _outcomes(run_batch(bench, together), metrics)
-    backwards = tuple(replace(j, treatments=j.treatments[::-1]) for j in together[::-1])
-    turned = _outcomes(run_batch(bench, backwards), metrics)
-    alone: dict[tuple[str, str], Tensor] = {}
-    for job in together:
-        for treatment in job.treatments:
-            alone |= _outcomes(run_batch(bench, (replace(job, treatments=(treatment,)),)), metrics)
-    gaps = [
-        float((other[key] - whole[key]).abs().max()) for other in (turned, alone) for key in whole
-    ]
-    worst, limit = max(gaps, default=0.0), BATCH_TOLERANCE[bench.host.model.dtype]
+    worst = 0.0
+    for together in _companies([*jobs, *more], jobs):
+        whole = _results(run_batch(bench, together), metrics)
+        for part in _rearranged(together):
+            other = _results(run_batch(bench, part), metrics)
+            worst = max([worst, *(_gap(whole[key], other[key]) for key in other)])
+    limit = BATCH_TOLERANCE[bench.host.model.dtype]
     if not worst <= limit:
         raise GateError(
             f"outcomes depend on the batch: they move by {worst:.3g}, and {limit:g} is allowed; "
             "write `dtype: float32`"
         )
-    return Gate(
-        "batch invariance",
-        "pass",
-        worst,
-        limit,
-        "outcomes are the same alone, in a batch, and in another order",
-    )
+    said = "outcomes are the same alone, in a batch, and in another order"
+    return Gate("batch invariance", "pass", worst, limit, said)
+
+
+def _companies(known: Sequence[Job], sample: Sequence[Job]) -> Iterator[Batch]:
+    for scored in (False, True):
+        first = next((j for j in sample if bool(j.sequence.continuation) == scored), None)
+        if first is None:
+            continue
+        alike = (j for j in known if j.sequence.shape == first.sequence.shape)
+        each = {(j.sequence.unit_id, j.sequence.continuation): j for j in alike}
+        yield tuple(each.values())[:TOGETHER]
+
+
+def _rearranged(together: Batch) -> Iterator[Batch]:
+    yield tuple(replace(job, treatments=job.treatments[::-1]) for job in together[::-1])
+    single = [replace(job, treatments=(t,)) for job in together for t in job.treatments]
+    yield from ((job,) for job in single[:ALONE])
 
 
 def check_dose(passes: Sequence[Pass]) -> list[Gate]:
     """Check for each arm that the SAE, reading the edited residual, finds the dose asked for.
 
     The encoder is not the decoder's inverse, so what is found differs a little from what was asked;
-    the gate is on the mean change found over the mean change asked for.
+    the gate is on the mean change found, in the direction asked for, over the mean size of the
+    change asked for: rises and falls do not cancel.
 
     Raises
     ------
@@ -130,37 +170,48 @@ def check_dose(passes: Sequence[Pass]) -> list[Gate]:
     found: dict[str, list[float]] = {}
     for done in passes:
         for row, treatment in enumerate(done.treatments):
-            if treatment and treatment.features and done.delivery.received[row]:
-                before = float(done.delivery.before[row])
-                asked.setdefault(treatment.arm, []).append(float(done.delivery.asked[row]) - before)
-                found.setdefault(treatment.arm, []).append(float(done.delivery.found[row]) - before)
-    gates = []
-    for arm, wanted in asked.items():
-        want, got = sum(wanted), sum(found[arm])
-        ratio = got / want if want else 1.0
-        if not 0.5 <= ratio <= 2.0:
-            raise GateError(
-                f"arm {arm!r}: the SAE finds {ratio:.2f} of the change asked for when it reads the "
-                "edited residual (0.5 to 2 is allowed): the intervention is not what it is called; "
-                "check sae.hook and the SAE's normalisation"
-            )
-        off = abs(ratio - 1)
-        gates.append(
-            Gate(
-                f"manipulation: {arm}",
-                "pass" if off <= DOSE_TOLERANCE else "warn",
-                ratio,
-                1.0,
-                f"re-encoding the edited residual finds {ratio:.0%} of the change asked for",
-            )
+            if treatment and treatment.features:
+                asked.setdefault(treatment.arm, []).append(float(done.delivery.dose[row]))
+                found.setdefault(treatment.arm, []).append(float(done.delivery.dose_found[row]))
+    return [_dose_gate(arm, doses, sum(found[arm])) for arm, doses in asked.items()]
+
+
+def _dose_gate(arm: str, doses: Sequence[float], got: float) -> Gate:
+    check, want = f"manipulation: {arm}", sum(doses)
+    if want == 0.0:
+        said = (
+            f"not exercised: on the {len(doses)} units looked at, this arm asks for no change "
+            "(its features do not fire at the edited positions)"
         )
-    return gates
+        return Gate(check, "warn", float("nan"), 1.0, said)
+    ratio = got / want
+    if not 0.5 <= ratio <= 2.0:
+        raise GateError(
+            f"arm {arm!r}: the SAE finds {ratio:.2f} of the change asked for when it reads the "
+            "edited residual (0.5 to 2 is allowed): the intervention is not what it is called; "
+            "check sae.hook and the SAE's normalisation, or raise a dose that is too small to see"
+        )
+    status = "pass" if abs(ratio - 1) <= DOSE_TOLERANCE else "warn"
+    said = f"re-encoding the edited residual finds {ratio:.0%} of the change asked for"
+    return Gate(check, status, ratio, 1.0, said)
 
 
-def _outcomes(done: Pass, metrics: Sequence[Metric]) -> dict[tuple[str, str], Tensor]:
-    """For each unit and arm, the outcomes of all metrics."""
-    values = torch.stack([metric.measure(done.reading) for metric in metrics])
-    return {
-        (job.sequence.unit_id, treatment.arm if treatment else ""): values[:, row]
-        for row, (job, treatment) in enumerate(zip(done.jobs, done.treatments, strict=True))
-    }
+Key = tuple[str, tuple[int, ...], str]
+
+
+def _results(done: Pass, metrics: Mapping[str, Metric]) -> dict[Key, Tensor]:
+    """For each sequence and arm its log-probabilities, and the outcomes that are read from it."""
+    measured = {n: m.measure(done.reading) for n, m in metrics.items() if m.smooth}
+    results = {}
+    for row, (job, treatment) in enumerate(zip(done.jobs, done.treatments, strict=True)):
+        unit, tail = job.sequence.unit_id, job.sequence.continuation
+        own = [measured[n][row] for n in measured if metrics[n].continuation(unit) == tail]
+        values = [done.reading.logprobs[row].flatten(), *(value[None] for value in own)]
+        results[unit, tail, treatment.arm if treatment else ""] = torch.cat(values)
+    return results
+
+
+def _gap(one: Tensor, other: Tensor) -> float:
+    """The largest difference, relative to numbers beyond 10: log-probabilities and activations."""
+    gap = (one - other).abs() / (one.abs() / 10).clamp(min=1)
+    return float(gap.nan_to_num(nan=torch.inf).max())

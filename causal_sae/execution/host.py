@@ -42,7 +42,7 @@ class Finish:
     logits: Tensor
     """``[R, keep, vocabulary]``: at the last ``keep`` positions."""
     watched: dict[str, Tensor] = field(default_factory=dict)
-    """Activations at later hooks, ``[R, S, d]``, by the module path."""
+    """Activations at later hooks, ``[R, S, d]``, by :func:`site_of`."""
 
 
 class Host:
@@ -89,7 +89,8 @@ class Host:
             stream = None if same else block.input.save()
             activation = _value(site, hook).save()
             tracer.stop()
-        return Halfway(ids, activation, activation if same else stream)
+        whole: Tensor = activation if same else stream  # type: ignore[assignment]  # saved above
+        return Halfway(ids, activation, whole)
 
     def resume(
         self, at: Halfway, activation: Tensor, keep: int, watch: tuple[HookPoint, ...] = ()
@@ -113,7 +114,7 @@ class Host:
         skipped = self._skipped if suffix else 0
         replace = not (suffix and self._on_stream and skipped > 0)
         stream = activation if self._on_stream else at.stream
-        later = [(point.module, self._module(point.module), point) for point in watch]
+        later = [(site_of(point), self._module(point.module), point) for point in watch]
         watched: dict[str, Tensor] = {}
         with torch.no_grad(), tree.trace(**_inputs(at.ids), use_cache=False, logits_to_keep=keep):
             for number in range(skipped):
@@ -127,6 +128,11 @@ class Host:
                 watched[name] = _value(module, point).save()
             logits = tree.output.logits.save()
         return Finish(logits, watched)
+
+
+def site_of(hook: HookPoint) -> str:
+    """One name for each place: a module's input is not its output."""
+    return f"{hook.module}.{hook.side}"
 
 
 def _inputs(ids: Tensor) -> dict[str, Tensor]:

@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
+import torch
 from rich.console import Console
 
 from causal_sae.errors import DataError, Place, SAEError, SpecError
-from causal_sae.execution.forward import Bench
+from causal_sae.execution.batches import Limit
+from causal_sae.execution.forward import Bench, not_finite
 from causal_sae.execution.gates import Gate, choose_route
 from causal_sae.execution.hook_points import HookPoint, resolve
-from causal_sae.execution.host import Host
+from causal_sae.execution.host import Host, site_of
 from causal_sae.execution.metrics import Context, Metric, prepare_metric
 from causal_sae.execution.model import LanguageModel, load_model
 from causal_sae.execution.sequences import Prompt, Tokenizer, TokenSequence
@@ -24,6 +26,8 @@ from causal_sae.spec.trial import Trial
 
 #: Tokens in one batch, all rows together: a few hundred megabytes for a small model in float32.
 MAX_TOKENS = 2048
+#: Log-probabilities in one batch: a quarter of a gigabyte in float64.
+MAX_SCORES = 1 << 25
 
 
 @dataclass(frozen=True)
@@ -37,8 +41,8 @@ class Laboratory:
     sae: SAE
     host: Host
     tokenizer: Tokenizer
-    max_tokens: int
-    """Tokens in one batch, all rows together."""
+    limit: Limit
+    """What one batch may hold."""
 
     @property
     def hook(self) -> HookPoint:
@@ -69,7 +73,7 @@ class Laboratory:
         """For each unit its prompt alone, and with every continuation that an outcome scores."""
         made = {}
         for prompt in prompts:
-            for tail in {metric.continuation(prompt.unit_id) for metric in metrics.values()}:
+            for tail in sorted({m.continuation(prompt.unit_id) for m in metrics.values()}):
                 whole = TokenSequence(prompt, tail, self.trial.positions == "all")
                 if len(whole.tokens) > self.model.context:
                     raise DataError(
@@ -83,24 +87,36 @@ class Laboratory:
 
     def bench(self, metrics: Mapping[str, Metric]) -> Bench:
         """What a batch runs on."""
-        hooks = {m.watch.module: m.watch for m in metrics.values() if m.watch is not None}
+        hooks = {site_of(m.watch): m.watch for m in metrics.values() if m.watch is not None}
         return Bench(
             host=self.host,
             sae=self.sae,
             directions=self.sae.direction(range(self.sae.config.d_sae)),
             seed=self.trial.seed,
             skip_sinks=self.trial.attention_sinks == "skip",
-            watch=tuple(sorted(hooks.values(), key=lambda hook: hook.layer)),
+            watch=tuple(sorted(hooks.values(), key=_forward_order)),
+            arms=tuple(arm.name for arm in self.trial.arms),
         )
 
     def choose_route(self, prompts: Sequence[Prompt]) -> tuple[Laboratory, Gate]:
-        """The fastest route that leaves the model bit-identical, tested on two prompts."""
-        import torch  # noqa: PLC0415 - only here
+        """The fastest route that leaves the model bit-identical, tested on two prompts.
 
-        shortest = sorted(prompts, key=lambda p: (len(p.tokens), p.unit_id))
-        length = len(shortest[0].tokens)
-        rows = [p.tokens for p in shortest if len(p.tokens) == length][:2]
-        host, gate = choose_route(self.host, torch.tensor(rows, device=self.model.device), 1)
+        Raises
+        ------
+        ModelError
+            When the untouched model gives logits that are not finite.
+        SAEError
+            When the activation at the hook is not as wide as the SAE.
+        """
+        by_length = sorted(prompts, key=lambda p: (len(p.tokens), p.unit_id))
+        middle = by_length[len(by_length) // 2]
+        pair = [p for p in by_length if len(p.tokens) == len(middle.tokens)][:2]
+        ids = torch.tensor([p.tokens for p in pair], device=self.model.device)
+        for prompt, logits in zip(pair, self.host.plain(ids, 1), strict=True):
+            if not bool(torch.isfinite(logits).all()):
+                raise not_finite(prompt.unit_id)
+        host, gate = choose_route(self.host, ids, 1)
+        check_width(self.sae, host.read(ids).activation.shape[-1], self.model.name)
         return replace(self, host=host), gate
 
 
@@ -148,15 +164,41 @@ def assemble(trial: Trial, base: Path, model: LanguageModel, sae: SAE) -> Labora
             f"got {name!r}",
             Place(field="sae.hook"),
         )
-    if hook.site != "z" and sae.config.d_in != model.d_model:
-        raise SAEError(
-            f"this SAE reads activations of width {sae.config.d_in}, and those of {model.name} at "
-            f"{name} have width {model.d_model}; give the SAE that was trained on this model",
-            Place(field="sae.source"),
-        )
+    if hook.site not in ("z", "module"):
+        check_width(sae, model.d_model, model.name)
     ready = sae.to(device=model.device)
     tokenizer = Tokenizer(model, trial.population, trial.positions, sae.config.prepend_bos)
-    return Laboratory(trial, base, model, ready, Host(model, hook), tokenizer, MAX_TOKENS)
+    limit = Limit(MAX_TOKENS, MAX_SCORES // int(model.text_config.vocab_size))
+    return Laboratory(trial, base, model, ready, _host(model, hook), tokenizer, limit)
+
+
+def check_width(sae: SAE, width: int, model: str) -> None:
+    """Pass when the SAE is as wide as the activation at its hook."""
+    if sae.config.d_in != width:
+        raise SAEError(
+            f"this SAE reads activations of width {sae.config.d_in}, and those of {model} at "
+            f"{sae.config.hook} have width {width}; give the SAE that was trained on this model",
+            Place(field="sae.source"),
+        )
+
+
+def _host(model: LanguageModel, hook: HookPoint) -> Host:
+    try:
+        return Host(model, hook)
+    except (AttributeError, IndexError, TypeError):
+        raise SAEError(
+            f"must be a place in {model.name}, which has no module {hook.module!r}; name one such "
+            "as `blocks.8.hook_resid_post`",
+            Place(field="sae.hook"),
+        ) from None
+
+
+#: The order in which a block computes its sites.
+SITES = ("resid_pre", "z", "attn_out", "resid_mid", "mlp_out", "module", "resid_post")
+
+
+def _forward_order(hook: HookPoint) -> tuple[int, int]:
+    return hook.layer, SITES.index(hook.site)
 
 
 def exclusions(
@@ -172,6 +214,7 @@ def exclusions(
             why[prompt.unit_id] = f"more than {rules.max_tokens} tokens"
         elif rules.active is not None and active is not None:
             wanted = rules.active
-            if active.at[prompt.unit_id, wanted.feature] < wanted.min_tokens:
+            counts = active[wanted.feature].to_dict()
+            if counts[prompt.unit_id] < wanted.min_tokens:
                 why[prompt.unit_id] = f"feature {wanted.feature} not active"
     return why

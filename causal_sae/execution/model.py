@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from rich.console import Console
+from safetensors import SafetensorError
 
 from causal_sae.errors import ModelError, Place
 from causal_sae.execution.model_source import file_digest, local_model
@@ -29,7 +30,7 @@ class LanguageModel:
     name: str
     """How tables and reports call it."""
     fingerprint: str
-    """SHA-256 over the weight files."""
+    """SHA-256 over the weights, the configuration and the tokenizer."""
 
     @property
     def family(self) -> str:
@@ -93,7 +94,7 @@ def load_model(spec: ModelSpec, base: Path, console: Console | None = None) -> L
         network = AutoModelForCausalLM.from_pretrained(
             where, dtype=getattr(torch, spec.dtype), attn_implementation=attention, **hub
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:300]
         raise ModelError(
             f"transformers cannot load {where} as a causal language model: {reason}",
@@ -134,12 +135,14 @@ def find_device(wanted: str) -> torch.device:
 
 
 def _fingerprint(where: Path | str, network: Any) -> str:
-    """Hash the weight files of a directory; a hub model is named by its commit."""
+    """Hash a directory's weights, configuration and tokenizer; a hub model has its commit."""
     if isinstance(where, str):
         return str(getattr(network.config, "_commit_hash", None) or where)
     digest = hashlib.sha256()
-    for path in sorted([*where.glob("*.safetensors"), *where.glob("*.bin")]):
-        digest.update(file_digest(path).encode())
+    files = [*where.glob("*.safetensors"), *where.glob("*.bin")]
+    files += [where / "config.json", where / "tokenizer.json"]
+    for path in sorted(path for path in files if path.is_file()):
+        digest.update(path.name.encode() + file_digest(path).encode())
     return digest.hexdigest()
 
 

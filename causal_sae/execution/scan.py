@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
 
-from causal_sae.execution.batches import Job, batches
+from causal_sae.execution.batches import Job, Limit, batches
 from causal_sae.execution.edits import attention_sinks
+from causal_sae.execution.forward import not_finite
 from causal_sae.execution.host import Host
 from causal_sae.execution.sequences import Prompt, TokenSequence
 from causal_sae.execution.treatments import Activations
@@ -35,7 +37,7 @@ def scan(
     sae: SAE,
     prompts: Sequence[Prompt],
     features: Sequence[int],
-    max_tokens: int,
+    limit: Limit,
     advance: Callable[[int], None] = lambda _tokens: None,
 ) -> Scan:
     """Read every prompt up to the hook. The first position and attention sinks are left out.
@@ -48,18 +50,26 @@ def scan(
         The prompts.
     features:
         The features whose activity and values are wanted, prompt by prompt.
-    max_tokens:
-        Tokens in a batch.
+    limit:
+        What one batch may hold.
     advance:
         Called with the number of tokens done.
+
+    Raises
+    ------
+    ModelError
+        When an activation is not finite: names the unit.
     """
     wanted = list(features)
     totals = FeatureStatistics.empty(sae.config.d_sae)
-    own: dict[str, np.ndarray] = {}
+    own: dict[str, npt.NDArray[np.float32]] = {}
     jobs = [Job(TokenSequence(prompt), ()) for prompt in prompts]
-    for batch in batches(jobs, max_tokens):
+    for batch in batches(jobs, limit):
         ids = torch.tensor([job.sequence.tokens for job in batch], device=host.model.device)
         activation = host.read(ids).activation
+        for row, job in enumerate(batch):
+            if not bool(torch.isfinite(activation[row]).all()):
+                raise not_finite(job.sequence.unit_id)
         kept = ~attention_sinks(activation)
         kept[:, 0] = False
         encoded = sae.encode(activation)

@@ -108,20 +108,37 @@ class Tokenizer:
             Names the unit whose prompt is longer than the model's context, or too short to edit.
         """
         texts = table[self.population.text].astype(str)
-        return [
+        prompts = [
             self._prompt(str(unit), text)
             for unit, text in zip(table["unit_id"], texts, strict=True)
         ]
+        if isinstance(self.positions, TextPositions) and not any(p.editable.any() for p in prompts):
+            raise DataError(
+                f"must match a token of some prompt after its first, but {self.positions.regex!r} "
+                f"matches none of the {len(prompts)} prompts; mend the pattern",
+                Place(field="positions.regex"),
+            )
+        return prompts
 
     def _prompt(self, unit_id: str, text: str) -> Prompt:
-        rendered, first = text, self.first
-        if self.population.format == "chat":
-            rendered, first = self._chat(text), None
+        chat, located = self.population.format == "chat", isinstance(self.positions, TextPositions)
+        rendered = self._chat(text) if chat else text
         encoded = self.model.tokenizer(
-            rendered, add_special_tokens=False, return_offsets_mapping=True
+            rendered, add_special_tokens=False, return_offsets_mapping=located
         )
-        ids = ([] if first is None else [first]) + list(encoded["input_ids"])
-        spans = ([] if first is None else [(0, 0)]) + list(encoded["offset_mapping"])
+        ids = list(encoded["input_ids"])
+        spans = list(encoded["offset_mapping"]) if located else [(0, 0)] * len(ids)
+        if chat and ids[:1] == [self.model.tokenizer.bos_token_id]:
+            # The template brings its own; `auto` takes the template's word for it.
+            cut = self.population.bos == "never"
+            ids, spans = ids[cut:], spans[cut:]
+        elif self.first is not None and not (chat and self.population.bos == "auto"):
+            ids, spans = [self.first, *ids], [(0, 0), *spans]
+        self._fits(unit_id, ids)
+        start = self._start(unit_id, text, rendered) if chat and located else 0
+        return Prompt(unit_id, tuple(ids), self._editable(text, spans, start))
+
+    def _fits(self, unit_id: str, ids: Rows[int]) -> None:
         if len(ids) > self.model.context:
             raise DataError(
                 f"the prompt of unit {unit_id!r} has {len(ids)} tokens, and {self.model.name} "
@@ -134,8 +151,21 @@ class Tokenizer:
                 "is never edited; give prompts of at least 2 tokens",
                 Place(field="population.prompts"),
             )
-        start = max(rendered.find(text), 0)
-        return Prompt(unit_id, tuple(ids), self._editable(text, spans, start))
+
+    def _start(self, unit_id: str, text: str, rendered: str) -> int:
+        """Where the prompt begins in the filled template, which may also quote it elsewhere."""
+        mark = "\u2603" * 8
+        start, stripped = self._chat(mark).find(mark), text.strip()
+        if start >= 0 and rendered.startswith(text, start):
+            return start
+        if start >= 0 and rendered.startswith(stripped, start):
+            # Many templates strip the white space around what they are given.
+            return start - text.index(stripped)
+        raise DataError(
+            f"the chat template of {self.model.name} rewrites the prompt of unit {unit_id!r}, so a "
+            "pattern cannot be placed in it; write `positions: prompt` or `format: raw`",
+            Place(field="positions.regex"),
+        )
 
     def _chat(self, text: str) -> str:
         system = self.population.system
@@ -151,7 +181,8 @@ class Tokenizer:
         if isinstance(self.positions, TextPositions):
             for match in re.finditer(self.positions.regex, text):
                 low, high = match.start() + start, match.end() + start
-                chosen |= [left < high and right > low for left, right in spans]
+                if low < high:
+                    chosen |= [left < high and right > low for left, right in spans]
         elif self.positions == "last":
             chosen[-1] = True
         elif self.positions in ("all", "prompt"):
@@ -170,9 +201,8 @@ class Tokenizer:
         ids = self.tokens(text)
         if len(ids) != 1:
             pieces = [self.model.tokenizer.decode([i]) for i in ids]
-            hint = (
-                "" if text.startswith(" ") else f"; with a leading space, {' ' + text!r}, perhaps"
-            )
+            other = text[1:] if text.startswith(" ") else " " + text
+            hint = f"; {other!r} is one token" if len(self.tokens(other)) == 1 else ""
             raise DataError(
                 f"must be one token of {self.model.name}, got {text!r}, which is {len(ids)}: "
                 f"{pieces}{hint}; choose another word, or `sequence: true` with token_logprob",

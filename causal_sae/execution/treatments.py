@@ -58,15 +58,27 @@ class Treatment:
         """Whether this is the untouched model."""
         return not (self.features or self.splice or self.push_like)
 
+    @property
+    def moves_inactive(self) -> bool:
+        """Whether features that do not fire are changed too: then it is never without effect."""
+        shape = self.push_like or self
+        doses = shape.resample is not None or any(shape.bias)
+        return self.splice or doses
+
     def edit(self, seed: int, unit_id: str, positions: int) -> FeatureEdit | None:
-        """The edit of this unit's row; resampled values follow from seed, arm and unit alone."""
+        """The edit of this unit's row; resampled values follow from seed, arm and unit alone.
+
+        Each feature draws on its own, so that a longer sequence begins like a shorter one.
+        """
         if not self.features:
             return None
         gain = torch.tensor(self.gain)
         if self.resample is None:
             return FeatureEdit(self.features, gain, torch.tensor(self.bias))
-        draw = generator(seed, "resample", self.arm, unit_id)
-        values = [draw.choice(self.resample[j], size=positions) for j in self.features]
+        values = [
+            generator(seed, "resample", self.arm, unit_id, str(j)).choice(pool, size=positions)
+            for j, pool in ((j, self.resample[j]) for j in self.features)
+        ]
         return FeatureEdit(self.features, gain, torch.from_numpy(np.stack(values, axis=1)))
 
 
@@ -102,16 +114,31 @@ def treatments(
             case RandomDirection() as intervention:
                 pushes.append((arm, intervention))
             case Ablate() | Scale() | Clamp() | Add() as intervention:
-                chosen = _features(trial, arm, intervention, sae, statistics)
-                made[arm.name] = tuple(
-                    _treatment(arm, intervention, features, draw, statistics, pool)
-                    for draw, features in chosen
-                )
+                made[arm.name] = _edits(trial, arm, intervention, sae, statistics, pool)
             case _:
                 made[arm.name] = (Treatment(arm.name),)
     for arm, push in pushes:
         made[arm.name] = _pushes(trial, arm, push, made[push.norm_of][0], sae)
     return made
+
+
+def _edits(
+    trial: Trial,
+    arm: Arm,
+    intervention: FeatureIntervention,
+    sae: SAE,
+    statistics: pd.DataFrame,
+    pool: Activations | None,
+) -> tuple[Treatment, ...]:
+    chosen = _features(trial, arm, intervention, sae, statistics)
+    try:
+        return tuple(
+            _treatment(arm, intervention, features, draw, statistics, pool)
+            for draw, features in chosen
+        )
+    except DataError as error:
+        place = Place(field=f"arms[{trial.arms.index(arm)}].intervention.dose")
+        raise DataError(error.message, place) from None
 
 
 def check_features(sae: SAE, features: Sequence[int], place: Place) -> None:
@@ -161,14 +188,17 @@ def _features(
     check_features(sae, chosen.placebo_for, place)
     # Placebos match the treated features; every feature under test is kept out of their pool.
     taken = set(focal_features(trial)) - set(chosen.placebo_for)
-    sets = match_placebos(
-        statistics[~statistics["feature"].isin(taken)],
-        chosen.placebo_for,
-        chosen.match,
-        chosen.draws,
-        generator(trial.seed, "placebo", *map(str, chosen.placebo_for)),
-        decoder=sae.decoder.cpu().numpy(),
-    )
+    try:
+        sets = match_placebos(
+            statistics[~statistics["feature"].isin(taken)],
+            chosen.placebo_for,
+            chosen.match,
+            chosen.draws,
+            generator(trial.seed, "placebo", *map(str, chosen.placebo_for)),
+            decoder=sae.decoder.cpu().numpy(),
+        )
+    except DataError as error:
+        raise DataError(error.message, place) from None
     return [(draw, tuple(features)) for draw, features in enumerate(sets)]
 
 
@@ -205,12 +235,11 @@ def activation_units(dose: Dose, feature: int, statistics: pd.DataFrame, arm: st
     if isinstance(dose, float):
         return dose
     column = {"mean": "mean_activation", "max": "max_activation"}.get(dose.of, dose.of)
-    unit = float(statistics.set_index("feature").at[feature, column])
+    unit = float(statistics.set_index("feature")[column].loc[feature])
     if not unit > 0:
         raise DataError(
             f"the dose of arm {arm!r} is a multiple of the {dose.of} of feature {feature}, which "
-            "never fires in the text its statistics come from; give the dose in activation units",
-            Place(field="arms.intervention.dose"),
+            "never fires in the text its statistics come from; give the dose in activation units"
         )
     return dose.multiple * unit
 

@@ -9,7 +9,7 @@ import torch
 from causal_sae.execution.batches import Job
 from causal_sae.execution.edits import FeatureEdit, attention_sinks, feature_change
 from causal_sae.execution.forward import run_batch
-from causal_sae.execution.host import Host
+from causal_sae.execution.host import Host, site_of
 from causal_sae.execution.sequences import TokenSequence
 from causal_sae.execution.treatments import treatments
 
@@ -131,7 +131,7 @@ def check_against_hooks(lab):
         expected = raw_logits(lab, tokens, treatment, editable).log_softmax(-1)
         got = done.reading.logprobs[row, 0]
         torch.testing.assert_close(got.float(), expected, atol=2e-5, rtol=1e-4)
-        plain = done.reading.untouched[row, 0].float()
+        plain = done.reading.untouched_last[row].float()
         moved = max(moved, float((expected - plain).abs().max()))
     assert moved > 0.01  # the comparison would mean nothing if no edit did anything
 
@@ -171,7 +171,7 @@ def test_the_edited_stream_is_where_it_should_be_and_nowhere_else(laboratory):
     lab = laboratory("llama", positions="last")
     batch = one_length(jobs_of(lab))[:1]
     done = run_batch(lab.bench({}), batch)
-    stream = done.reading.activations[lab.hook.module]
+    stream = done.reading.activations[site_of(lab.hook)]
     clean = stream[0]
     for row, treatment in enumerate(done.treatments):
         assert torch.equal(stream[row, :-1], clean[:-1])

@@ -25,6 +25,7 @@ from causal_sae.execution.treatments import (
     focal_features,
     treatments,
 )
+from causal_sae.progress import bar
 from causal_sae.saes.features.store import stored_features
 from causal_sae.saes.sae import SAE
 from causal_sae.spec.design import Population
@@ -44,6 +45,8 @@ class LocalBackend:
     prompts: list[Prompt]
     metrics: dict[str, Metric]
     gates: list[Gate] = field(default_factory=list)
+    console: Console | None = None
+    """Where progress is shown."""
 
     @property
     def trial(self) -> Trial:
@@ -54,7 +57,7 @@ class LocalBackend:
         """Hashes and devices for the manifest."""
         model, sae = self.laboratory.model, self.laboratory.sae
         return {
-            "hashes": {"model": model.fingerprint, "sae": sae_fingerprint(sae)},
+            "hashes": {"model": model.fingerprint, "sae": sae_fingerprint(sae)} | self._readers(),
             "execution": {
                 "backend": "local",
                 "device": str(model.device),
@@ -67,17 +70,33 @@ class LocalBackend:
             },
         }
 
+    def _readers(self) -> dict[str, str]:
+        """Hashes of the later SAEs that outcomes read."""
+        saes = {name: getattr(metric, "sae", None) for name, metric in self.metrics.items()}
+        own = self.laboratory.sae
+        return {
+            f"sae of {name}": sae_fingerprint(sae)
+            for name, sae in saes.items()
+            if isinstance(sae, SAE) and sae is not own
+        }
+
     @cached_property
     def _stored(self) -> pd.DataFrame | None:
         return stored_features(self.laboratory.sae)
 
     @cached_property
     def _scanned(self) -> Scan:
-        return self._scan(focal_features(self.trial))
+        """One reading of all prompts serves eligibility and the features' statistics."""
+        rule = _population(self.trial).eligibility.active
+        return self._scan((rule.feature,) if rule else ())
 
     def _scan(self, features: tuple[int, ...]) -> Scan:
         lab = self.laboratory
-        return scan(lab.host, lab.sae, self.prompts, features, lab.max_tokens)
+        if self.console is None:
+            return scan(lab.host, lab.sae, self.prompts, features, lab.limit)
+        total = sum(len(prompt.tokens) for prompt in self.prompts)
+        with bar(self.console, "read", total) as advance:
+            return scan(lab.host, lab.sae, self.prompts, features, lab.limit, advance)
 
     @property
     def statistics_source(self) -> str:
@@ -99,8 +118,7 @@ class LocalBackend:
             (rules.active.feature,),
             Place(field="population.eligibility.active.feature"),
         )
-        active = self._scan((rules.active.feature,)).active
-        return exclusions(self.prompts, rules, active)
+        return exclusions(self.prompts, rules, self._scanned.active)
 
     def plan(self, assignment: pd.DataFrame, units: Mapping[str, Mapping[str, object]]) -> Plan:
         """Lay out the batches of an assignment; ``units`` holds each unit's constant columns."""
@@ -116,7 +134,7 @@ class LocalBackend:
 
     def check(self, run: Plan) -> list[Gate]:
         """Every gate's outcome, the route's included; raises where one fails."""
-        return [*self.gates, *check(run)]
+        return [*self.gates, *check(run, self.laboratory.limit)]
 
     def execute(self, run: Plan, folder: Path, advance: Advance) -> pd.DataFrame:
         """Run what ``folder`` does not hold yet; returns all observations."""
@@ -131,7 +149,7 @@ def open_local(
     prompts = laboratory.tokenizer.prompts(table)
     metrics = laboratory.metrics(table)
     laboratory, gate = laboratory.choose_route(prompts)
-    return LocalBackend(laboratory, table, prompts, metrics, [gate])
+    return LocalBackend(laboratory, table, prompts, metrics, [gate], console)
 
 
 def sae_fingerprint(sae: SAE) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from causal_sae.errors import Place
+from causal_sae.errors import DataError, Place
 from causal_sae.execution.hook_points import HookPoint
 from causal_sae.execution.sequences import Tokenizer, TokenSequence
 from causal_sae.saes.sae import SAE
@@ -28,10 +28,21 @@ class Reading:
     logprobs: Tensor
     """``[R, n, vocabulary]``: natural-log probabilities of the token after each position, from the
     last token of the prompt on."""
-    untouched: Tensor
-    """``[R, n, vocabulary]``: the same on the untouched model."""
+    untouched_row: Tensor
+    """``[R]``: the row that ran the same sequence on the untouched model."""
     activations: Mapping[str, Tensor]
-    """``[R, S, d]`` by module path: what stood at the trial's hook and at later ones."""
+    """``[R, S, d]`` by :func:`~causal_sae.execution.host.site_of`: what stood at the trial's hook
+    and at later ones."""
+
+    @property
+    def last(self) -> Tensor:
+        """``[R, vocabulary]``: log-probabilities of the token that follows the prompt."""
+        return self.logprobs[:, 0]
+
+    @property
+    def untouched_last(self) -> Tensor:
+        """``[R, vocabulary]``: the same on the untouched model."""
+        return self.logprobs[self.untouched_row, 0]
 
     @property
     def units(self) -> list[str]:
@@ -64,7 +75,7 @@ class Context:
         if isinstance(text, str):
             place = Place(field=f"{self.field}.{name}")
             return dict.fromkeys(units, (text, place))
-        file = self.population.prompts
+        file = self.base / self.population.prompts
         cells = self.table[text.column].astype(str)
         return {
             unit: (cell, Place(file=file, field=f"unit {unit!r}, column {text.column!r}"))
@@ -80,12 +91,25 @@ class Context:
                 known[word] = self.tokenizer.token(word, place)
         return {unit: known[word] for unit, (word, _) in each.items()}
 
+    def some_tokens(self, text: Text, name: str) -> dict[str, tuple[int, ...]]:
+        """For each unit the tokens of a text that follows its prompt: at least one."""
+        known: dict[str, tuple[int, ...]] = {}
+        each = self.each_unit(text, name)
+        for words, place in each.values():
+            if words not in known:
+                known[words] = self.tokenizer.tokens(words)
+            if not known[words]:
+                raise DataError(f"must hold text that follows the prompt, got {words!r}", place)
+        return {unit: known[words] for unit, (words, _) in each.items()}
+
 
 class Metric(ABC):
     """One outcome, ready to be measured."""
 
     watch: HookPoint | None = None
     """A later hook whose activation is needed."""
+    smooth: bool = True
+    """Whether a small change of the logits is a small change of the outcome (not so for ranks)."""
 
     def continuation(self, unit_id: str) -> tuple[int, ...]:  # noqa: ARG002
         """The tokens to append to the unit's prompt; most metrics need none."""
@@ -93,7 +117,7 @@ class Metric(ABC):
 
     @abstractmethod
     def measure(self, reading: Reading) -> Tensor:
-        """The outcome's value in each row, ``[R]`` float64."""
+        """The outcome's value in each row, ``[R]``, in the precision of the log-probabilities."""
 
 
 def pick(logprobs: Tensor, tokens: Sequence[int]) -> Tensor:

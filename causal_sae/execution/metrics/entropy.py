@@ -13,7 +13,7 @@ class Entropy(Metric):
 
     def measure(self, reading: Reading) -> Tensor:
         """``[R]``, at the last token of the prompt."""
-        last = reading.logprobs[:, 0]
+        last = reading.last
         return -(last.exp() * last).sum(dim=1)
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from causal_sae.errors import Place, SAEError
 from causal_sae.execution.hook_points import HookPoint, resolve
+from causal_sae.execution.host import site_of
 from causal_sae.execution.metrics.base import Context, Metric, Reading
 from causal_sae.execution.treatments import check_features
 from causal_sae.saes.load import open_sae
@@ -23,15 +23,15 @@ class FeatureActivation(Metric):
 
     sae: SAE
     feature: int
-    module: str
+    site: str
     at: str
     watch: HookPoint | None = None
 
     def measure(self, reading: Reading) -> Tensor:
         """``[R]`` in activation units, over the prompt without its first position."""
         length = len(reading.sequences[0].prompt.tokens)
-        inside = reading.activations[self.module][:, 1:length]
-        own = self.sae.encode_features(inside, [self.feature])[..., 0].to(torch.float64)
+        inside = reading.activations[self.site][:, 1:length]
+        own = self.sae.encode_features(inside, [self.feature])[..., 0].to(reading.last.dtype)
         if self.at == "last":
             return own[:, -1]
         return own.mean(dim=1) if self.at == "mean" else own.amax(dim=1)
@@ -42,10 +42,10 @@ def prepare(outcome: outcomes.FeatureActivation, context: Context) -> Metric:
     place = Place(field=f"{context.field}.feature")
     if outcome.sae is None:
         check_features(context.sae, (outcome.feature,), place)
-        return FeatureActivation(context.sae, outcome.feature, context.hook.module, outcome.at)
+        return FeatureActivation(context.sae, outcome.feature, site_of(context.hook), outcome.at)
     sae, hook = _later(outcome.sae, context)
     check_features(sae, (outcome.feature,), place)
-    return FeatureActivation(sae, outcome.feature, hook.module, outcome.at, hook)
+    return FeatureActivation(sae, outcome.feature, site_of(hook), outcome.at, hook)
 
 
 def _later(spec: SAESpec, context: Context) -> tuple[SAE, HookPoint]:

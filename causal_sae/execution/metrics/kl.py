@@ -13,7 +13,7 @@ class KL(Metric):
 
     def measure(self, reading: Reading) -> Tensor:
         """``[R]``, at the last token of the prompt."""
-        clean, treated = reading.untouched[:, 0], reading.logprobs[:, 0]
+        clean, treated = reading.untouched_last, reading.last
         return (clean.exp() * (clean - treated)).sum(dim=1)
 
 

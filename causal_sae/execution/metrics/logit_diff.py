@@ -19,7 +19,7 @@ class LogitDiff(Metric):
 
     def measure(self, reading: Reading) -> Tensor:
         """``[R]``, at the last token of the prompt."""
-        last, units = reading.logprobs[:, 0], reading.units
+        last, units = reading.last, reading.units
         return pick(last, [self.targets[u] for u in units]) - pick(
             last, [self.foils[u] for u in units]
         )

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from causal_sae.errors import DataError
 from causal_sae.execution.metrics.base import Context, Metric, Reading, continuation_logprobs
 from causal_sae.spec import outcomes
 
@@ -28,9 +27,4 @@ class NLL(Metric):
 
 def prepare(outcome: outcomes.NLL, context: Context) -> Metric:
     """Every unit must have a continuation of at least one token."""
-    continuations = {}
-    for unit, (text, place) in context.each_unit(outcome.continuation, "continuation").items():
-        continuations[unit] = context.tokenizer.tokens(text)
-        if not continuations[unit]:
-            raise DataError("must hold the text that follows the prompt, got an empty one", place)
-    return NLL(continuations)
+    return NLL(context.some_tokens(outcome.continuation, "continuation"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from causal_sae.execution.metrics.base import Context, Metric, Reading, pick
@@ -16,12 +15,13 @@ class Rank(Metric):
     """1 for the likeliest token; equal tokens share the better rank."""
 
     targets: dict[str, int]
+    smooth: bool = False
 
     def measure(self, reading: Reading) -> Tensor:
         """``[R]``, from 1 to the size of the vocabulary."""
-        last = reading.logprobs[:, 0]
+        last = reading.last
         own = pick(last, [self.targets[unit] for unit in reading.units])
-        return 1 + (last > own[:, None]).sum(dim=1).to(torch.float64)
+        return 1 + (last > own[:, None]).sum(dim=1).to(last.dtype)
 
 
 def prepare(outcome: outcomes.Rank, context: Context) -> Metric:

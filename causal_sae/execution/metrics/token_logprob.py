@@ -24,7 +24,7 @@ class TokenLogprob(Metric):
 
     def measure(self, reading: Reading) -> Tensor:
         """``[R]``, at the last token of the prompt."""
-        return pick(reading.logprobs[:, 0], [self.targets[unit] for unit in reading.units])
+        return pick(reading.last, [self.targets[unit] for unit in reading.units])
 
 
 @dataclass(frozen=True)
@@ -46,5 +46,4 @@ def prepare(outcome: outcomes.TokenLogprob, context: Context) -> Metric:
     """One token, unless the outcome says ``sequence: true``."""
     if not outcome.sequence:
         return TokenLogprob(context.one_token(outcome.target, "target"))
-    each = context.each_unit(outcome.target, "target")
-    return SequenceLogprob({u: context.tokenizer.tokens(word) for u, (word, _) in each.items()})
+    return SequenceLogprob(context.some_tokens(outcome.target, "target"))

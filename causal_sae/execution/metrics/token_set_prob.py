@@ -20,8 +20,8 @@ class TokenSetProb(Metric):
 
     def measure(self, reading: Reading) -> Tensor:
         """``[R]``, between 0 and 1."""
-        index = torch.tensor(self.tokens, device=reading.logprobs.device)
-        return reading.logprobs[:, 0, index].exp().sum(dim=1)
+        index = torch.tensor(self.tokens, device=reading.last.device)
+        return reading.last[:, index].exp().sum(dim=1)
 
 
 def prepare(outcome: outcomes.TokenSetProb, context: Context) -> Metric:

@@ -10,7 +10,7 @@ import torch
 torch.set_num_threads(1)
 
 LAYERS, WIDTH = 4, 32
-WORDS = (
+WORDS = (  # noqa: SIM905 - forty words read better as a sentence
     "the a an whale sea ship boat captain harpoon white old man said went saw deep water storm "
     "night day great small king queen city road house tree river stone bird song of to and in on "
     "with was is not his her they it"
@@ -127,8 +127,7 @@ def tiny_sae():
     return make
 
 
-@pytest.fixture
-def prompts_file(tmp_path: Path) -> Path:
+def write_prompts(folder: Path) -> Path:
     """60 prompts of several lengths with a topic, a template, a target and a foil."""
     rows = ["id,text,topic,template,target,foil,tail"]
     for n in range(60):
@@ -138,9 +137,15 @@ def prompts_file(tmp_path: Path) -> Path:
             f"u{n:02d},{' '.join(words)},{'sea' if n % 2 else 'land'},t{n % 12}, {target}, {foil},"
             f" {WORDS[n % 9]} {WORDS[n % 11]}"
         )
-    path = tmp_path / "prompts.csv"
+    path = folder / "prompts.csv"
     path.write_text("\n".join(rows) + "\n")
     return path
+
+
+@pytest.fixture
+def prompts_file(tmp_path: Path) -> Path:
+    """The prompts of :func:`write_prompts`."""
+    return write_prompts(tmp_path)
 
 
 def save_sae(sae, folder: Path) -> None:
@@ -172,58 +177,89 @@ def save_sae(sae, folder: Path) -> None:
     )
 
 
-@pytest.fixture
-def trial_folder(tmp_path: Path, prompts_file: Path, tiny_model, tiny_sae):
-    """A folder with a small model, its SAE and prompts; ``trial_folder(**changes)`` -> its file."""
+@pytest.fixture(scope="session")
+def weights_folder(tmp_path_factory, tiny_model, tiny_sae) -> Path:
+    """A small model and its SAE on disk, written once."""
+    folder = tmp_path_factory.mktemp("weights")
+    model = tiny_model("llama")
+    model.network.save_pretrained(folder / "model")
+    model.tokenizer.save_pretrained(folder / "model")
+    save_sae(tiny_sae("blocks.1.hook_resid_post"), folder / "sae")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trial_maker(weights_folder: Path):
+    """``trial_maker(folder)`` -> ``make(name="trial.yaml", **changes)`` -> the trial's file."""
     import yaml
 
-    model = tiny_model("llama")
-    model.network.save_pretrained(tmp_path / "model")
-    model.tokenizer.save_pretrained(tmp_path / "model")
-    save_sae(tiny_sae("blocks.1.hook_resid_post"), tmp_path / "sae")
+    def prepare(folder: Path):
+        for part in ("model", "sae"):
+            (folder / part).symlink_to(weights_folder / part)
+        if not (folder / "prompts.csv").exists():
+            write_prompts(folder)
 
-    def make(name: str = "trial.yaml", **changes: object) -> Path:
-        whole = {
-            "schema": 1,
-            "name": "tiny",
-            "question": "Does feature 3 carry the target?",
-            "seed": 5,
-            "model": {"source": {"path": "model"}, "device": "cpu"},
-            "sae": {"source": {"path": "sae"}},
-            "population": {"prompts": prompts_file.name, "unit": "id"},
-            "assignment": {"method": "complete"},
-            "arms": [
-                {"name": "control", "intervention": {"kind": "none"}},
-                {
-                    "name": "clamp",
-                    "intervention": {
-                        "kind": "clamp",
-                        "features": [3],
-                        "dose": {"multiple": 2, "of": "max"},
-                    },
-                },
-                {
-                    "name": "placebo",
-                    "intervention": {
-                        "kind": "clamp",
-                        "features": {"placebo_for": [3], "draws": 3},
-                        "dose": {"multiple": 2, "of": "max"},
-                    },
-                },
-            ],
-            "outcomes": [
-                {
-                    "name": "gap",
-                    "role": "primary",
-                    "metric": "logit_diff",
-                    "target": {"column": "target"},
-                    "foil": {"column": "foil"},
-                },
-                {"name": "drift", "role": "guardrail", "metric": "kl", "margin": 0.1},
-            ],
-        }
-        path = tmp_path / name
-        path.write_text(yaml.safe_dump(whole | changes, sort_keys=False))
-        return path
+        def make(name: str = "trial.yaml", **changes: object) -> Path:
+            path = folder / name
+            path.write_text(yaml.safe_dump(TRIAL | changes, sort_keys=False))
+            return path
 
-    return make
+        return make
+
+    return prepare
+
+
+@pytest.fixture
+def trial_folder(tmp_path: Path, prompts_file: Path, trial_maker):
+    """A folder with a small model, its SAE and prompts; ``trial_folder(**changes)`` -> its file."""
+    return trial_maker(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, trial_maker):
+    """The trial of :data:`TRIAL`, run once: do not change what it wrote."""
+    import causal_sae as cs
+
+    folder = tmp_path_factory.mktemp("finished")
+    return cs.run_trial(trial_maker(folder)(), out=folder / "out")
+
+
+TRIAL = {
+    "schema": 1,
+    "name": "tiny",
+    "question": "Does feature 3 carry the target?",
+    "seed": 5,
+    "model": {"source": {"path": "model"}, "device": "cpu"},
+    "sae": {"source": {"path": "sae"}},
+    "population": {"prompts": "prompts.csv", "unit": "id"},
+    "assignment": {"method": "complete"},
+    "arms": [
+        {"name": "control", "intervention": {"kind": "none"}},
+        {
+            "name": "clamp",
+            "intervention": {
+                "kind": "clamp",
+                "features": [3],
+                "dose": {"multiple": 2, "of": "max"},
+            },
+        },
+        {
+            "name": "placebo",
+            "intervention": {
+                "kind": "clamp",
+                "features": {"placebo_for": [3], "draws": 3},
+                "dose": {"multiple": 2, "of": "max"},
+            },
+        },
+    ],
+    "outcomes": [
+        {
+            "name": "gap",
+            "role": "primary",
+            "metric": "logit_diff",
+            "target": {"column": "target"},
+            "foil": {"column": "foil"},
+        },
+        {"name": "drift", "role": "guardrail", "metric": "kl", "margin": 0.1},
+    ],
+}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -10,14 +11,24 @@ import pytest
 
 import causal_sae as cs
 from causal_sae.errors import InputError
+from causal_sae.pipeline import estimate_run
+from causal_sae.run_folder import RunFolder
+from causal_sae.spec.declared import trial_file
+from causal_sae.spec.loading import load_trial_file, parse_trial
 from causal_sae.tables import EFFECTS, OBSERVATIONS
 
 CROSSOVER = {"assignment": {"method": "crossover"}}
 
 
-def test_a_run_folder_holds_what_the_contract_says(trial_folder, tmp_path):
-    run = cs.run_trial(trial_folder(), out=tmp_path / "out")
-    held = {p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*")}
+@pytest.fixture
+def no_page(monkeypatch):
+    """For tests of numbers: the page is drawn in the test of the whole run folder."""
+    monkeypatch.setattr("causal_sae.pipeline.report_run", lambda folder: None)
+
+
+def test_a_run_folder_holds_what_the_contract_says(finished):
+    out = finished.folder.path
+    held = {p.relative_to(out).as_posix() for p in out.rglob("*")}
     assert {
         "trial.yaml",
         "manifest.json",
@@ -30,13 +41,13 @@ def test_a_run_folder_holds_what_the_contract_says(trial_folder, tmp_path):
         "figures/forest.svg",
     } <= held
     assert not [name for name in held if "partial" in name]
-    assert list(run.effects.columns) == list(EFFECTS.columns)
-    csv = pd.read_csv(tmp_path / "out" / "effects.csv")
-    assert list(csv.columns) == list(EFFECTS.columns)
-    assert set(OBSERVATIONS.columns) <= set(run.observations.columns)
-    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["status"] == "done"
+    assert list(finished.effects.columns) == list(EFFECTS.columns)
+    assert list(pd.read_csv(out / "effects.csv").columns) == list(EFFECTS.columns)
+    assert set(OBSERVATIONS.columns) <= set(finished.observations.columns)
+    assert json.loads((out / "manifest.json").read_text())["status"] == "done"
 
 
+@pytest.mark.usefixtures("no_page")
 def test_identical_arms_differ_by_exactly_zero(trial_folder, tmp_path):
     same = {"kind": "clamp", "features": [3], "dose": 2.0}
     arms = [
@@ -56,10 +67,11 @@ def test_identical_arms_differ_by_exactly_zero(trial_folder, tmp_path):
     assert (wide["a"] - wide["control"]).abs().max() > 1e-3
 
 
+@pytest.mark.usefixtures("no_page")
 def test_effects_do_not_depend_on_the_prompts_order_or_the_batch(
-    trial_folder, tmp_path, prompts_file, monkeypatch
+    finished, trial_folder, tmp_path, prompts_file, monkeypatch
 ):
-    first = cs.run_trial(trial_folder(), out=tmp_path / "one")
+    first = finished
     header, *rows = prompts_file.read_text().splitlines()
     prompts_file.write_text("\n".join([header, *rows[::-1]]) + "\n")
     monkeypatch.setattr("causal_sae.execution.laboratory.MAX_TOKENS", 40)
@@ -71,6 +83,7 @@ def test_effects_do_not_depend_on_the_prompts_order_or_the_batch(
     )
 
 
+@pytest.mark.usefixtures("no_page")
 def test_a_killed_run_resumes_to_the_same_effects(trial_folder, tmp_path, monkeypatch):
     monkeypatch.setattr("causal_sae.execution.execute.SHARD_ROWS", 20)
     monkeypatch.setattr("causal_sae.execution.laboratory.MAX_TOKENS", 60)
@@ -99,10 +112,15 @@ def test_a_killed_run_resumes_to_the_same_effects(trial_folder, tmp_path, monkey
     ).read_bytes()
 
 
-def test_resuming_another_trial_is_refused(trial_folder, tmp_path):
-    cs.run_trial(trial_folder(), out=tmp_path / "out")
+def test_resuming_another_trial_is_refused(finished, trial_folder):
     with pytest.raises(InputError, match="run of something else: its trial differs"):
-        cs.run_trial(trial_folder(seed=6), out=tmp_path / "out", resume=True)
+        cs.run_trial(trial_folder(seed=6), out=finished.folder.path, resume=True)
+
+
+def test_resuming_what_is_no_run_is_refused_before_anything_is_loaded(trial_folder, tmp_path):
+    path = trial_folder(model={"source": {"path": "nowhere"}})
+    with pytest.raises(InputError, match="holds no run that could go on"):
+        cs.run_trial(path, out=tmp_path / "out", resume=True)
 
 
 def test_a_taken_folder_is_refused(trial_folder, tmp_path):
@@ -112,42 +130,48 @@ def test_a_taken_folder_is_refused(trial_folder, tmp_path):
         cs.run_trial(trial_folder(), out=tmp_path / "out")
 
 
-def test_estimating_again_changes_nothing(trial_folder, tmp_path):
-    run = cs.run_trial(trial_folder(), out=tmp_path / "out")
-    before = (tmp_path / "out" / "effects.csv").read_bytes()
-    from causal_sae.pipeline import estimate_run
+def test_estimating_again_changes_nothing(finished, tmp_path):
+    copy = RunFolder(shutil.copytree(finished.folder.path, tmp_path / "copy"))
+    before = (copy.path / "effects.csv").read_bytes()
+    (copy.path / "effects.csv").unlink()
+    estimate_run(copy)
+    assert (copy.path / "effects.csv").read_bytes() == before
 
-    estimate_run(run.folder)
-    assert (tmp_path / "out" / "effects.csv").read_bytes() == before
+
+def test_a_run_that_was_stopped_halfway_is_not_estimated(finished, tmp_path):
+    copy = RunFolder(shutil.copytree(finished.folder.path, tmp_path / "copy"))
+    copy.write_manifest({**copy.manifest, "status": "running"})
+    with pytest.raises(InputError, match="stopped before all its observations"):
+        estimate_run(copy)
 
 
-def test_foreign_observations_are_estimated_alike(trial_folder, tmp_path):
-    path = trial_folder()
-    own = cs.run_trial(path, out=tmp_path / "out")
-    table = own.observations[["unit_id", "arm", "outcome", "value"]].sample(frac=1, random_state=0)
-    foreign = cs.estimate_observations(path, table, tmp_path / "foreign")
+def test_foreign_observations_are_estimated_alike(finished, tmp_path):
+    columns = ["unit_id", "arm", "outcome", "value"]
+    table = finished.observations[columns].sample(frac=1, random_state=0)
+    trial = finished.folder.trial_file
+    foreign = cs.estimate_observations(trial, table, tmp_path / "foreign")
     columns = ["outcome", "treatment", "estimate", "std_error", "p_value", "conf_low"]
-    pd.testing.assert_frame_equal(own.effects[columns], foreign.effects[columns])
+    pd.testing.assert_frame_equal(finished.effects[columns], foreign.effects[columns])
     assert (tmp_path / "foreign" / "report.html").exists()
 
 
-def test_a_trial_made_in_python_runs_from_its_folder(trial_folder, tmp_path):
-    trial = cs.load_trial(trial_folder())
-    run = cs.run_trial(trial, out=tmp_path / "out")
-    assert run.trial == trial.within(tmp_path / "out")
-    assert "gap" in run._repr_html_()
+def test_a_trial_made_in_python_is_the_trial_of_its_file(finished, trial_folder):
+    path = trial_folder()
+    made = trial_file(cs.load_trial(path))
+    assert made.folder == path.parent
+    assert parse_trial(made.text, path).trial == load_trial_file(path).trial
+    assert "gap" in finished._repr_html_()
 
 
-def test_placebo_draws_are_dealt_evenly_and_never_the_feature_itself(trial_folder, tmp_path):
-    run = cs.run_trial(trial_folder(), out=tmp_path / "out")
-    placebo = run.observations.query("arm == 'placebo' and outcome == 'gap'")
+def test_placebo_draws_are_dealt_evenly_and_never_the_feature_itself(finished):
+    placebo = finished.observations.query("arm == 'placebo' and outcome == 'gap'")
     counts = placebo["draw"].value_counts()
     assert set(counts.index) == {0, 1, 2}
     assert counts.max() - counts.min() <= 1
 
 
-def test_exposure_and_delivery_stand_on_every_row(trial_folder, tmp_path):
-    observations = cs.run_trial(trial_folder(), out=tmp_path / "out").observations
+def test_exposure_and_delivery_stand_on_every_row(finished):
+    observations = finished.observations
     clamp = observations[observations["arm"] == "clamp"]
     assert clamp["received"].all()
     assert (clamp["dose"] > 0).all()
@@ -156,3 +180,115 @@ def test_exposure_and_delivery_stand_on_every_row(trial_folder, tmp_path):
     control = observations[observations["arm"] == "control"]
     assert not control["received"].any()
     assert (control["value"] == control["clean_outcome"]).all()
+
+
+def test_a_covariate_named_like_a_recorded_column_is_refused(trial_folder, prompts_file):
+    prompts_file.write_text(prompts_file.read_text().replace(",topic,", ",positions,", 1))
+    with pytest.raises(InputError, match=r"records a column 'positions'") as caught:
+        cs.run_trial(trial_folder(analysis={"covariates": ["positions"]}))
+    assert caught.value.place.field == "analysis.covariates[0]"
+    assert caught.value.place.line is not None
+
+
+# --- several continuations, positions that match nothing -----------------------------------------
+
+
+@pytest.fixture(scope="module")
+def crossed(tmp_path_factory, trial_maker):
+    """Every unit in every arm; outcomes read after the prompt and along two continuations."""
+    folder = tmp_path_factory.mktemp("crossed")
+    arms = [
+        {"name": "control", "intervention": {"kind": "none"}},
+        {"name": "ablate", "intervention": {"kind": "ablate", "features": [3, 4]}},
+        {
+            "name": "resample",
+            "intervention": {"kind": "ablate", "features": [3, 4], "to": "resample"},
+        },
+        {"name": "push", "intervention": {"kind": "random_direction", "norm_of": "ablate"}},
+    ]
+    column = {"column": "tail"}
+    outcomes = [
+        {"name": "next", "role": "primary", "metric": "token_logprob", "target": " whale"},
+        {"name": "tail", "metric": "nll", "continuation": column},
+        {"name": "same", "metric": "token_logprob", "target": column, "sequence": True},
+        {"name": "other", "metric": "nll", "continuation": " the sea of"},
+        {"name": "rank", "metric": "rank", "target": " whale"},
+    ]
+    path = trial_maker(folder)(
+        arms=arms,
+        outcomes=outcomes,
+        positions={"regex": "whale|king|queen|city|river"},
+        analysis={"refuters": []},
+        **CROSSOVER,
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("causal_sae.pipeline.report_run", lambda folder: None)
+        return cs.run_trial(path, out=folder / "out")
+
+
+def test_every_unit_has_every_arm_and_outcome_once(crossed):
+    counts = crossed.observations.groupby(["unit_id", "arm", "outcome"]).size()
+    assert len(counts) == 60 * 4 * 5
+    assert (counts == 1).all()
+
+
+def test_clean_outcomes_are_the_control_arms_own(crossed):
+    table = crossed.observations.set_index(["unit_id", "outcome"])
+    control = table.loc[table["arm"] == "control", "value"]
+    assert (table["clean_outcome"] == control.reindex(table.index)).all()
+
+
+def test_two_outcomes_of_one_continuation_agree(crossed):
+    wide = crossed.observations.pivot(
+        index=["unit_id", "arm"], columns="outcome", values=["value", "positions", "dose"]
+    )
+    lengths = 2  # every tail is two words of one token each
+    np.testing.assert_allclose(wide["value"]["same"], -lengths * wide["value"]["tail"], rtol=1e-9)
+    assert (wide["positions"]["same"] == wide["positions"]["tail"]).all()
+
+
+def test_a_units_sequences_get_the_same_edit(crossed):
+    """The pattern lies in the prompt: what follows it must not change what is delivered."""
+    table = crossed.observations
+    doses = table[table["arm"] != "push"].pivot(
+        index=["unit_id", "arm"], columns="outcome", values="dose"
+    )
+    spread = doses.max(axis=1) - doses.min(axis=1)
+    assert doses.loc[(slice(None), "resample"), :].max().max() > 0.01
+    assert spread.max() < 1e-5
+
+
+def test_units_without_a_match_stay_in_and_receive_nothing(crossed):
+    table = crossed.observations
+    untouched = table[table["positions"] == 0]
+    assert 0 < untouched["unit_id"].nunique() < 60
+    assert not untouched["received"].any()
+    assert (untouched["status"] == "ok").all()
+    assert (untouched["value"] - untouched["clean_outcome"]).abs().max() < 1e-5
+    assert (untouched["dose"].dropna() == 0).all()
+    assert untouched["activation_found"].isna().all()
+    assert not untouched["exposed"].any()
+
+
+@pytest.mark.usefixtures("no_page")
+def test_shards_of_another_plan_are_not_counted_in(crossed, tmp_path):
+    path = crossed.folder.trial_file
+    stale = sorted(crossed.folder.observations.glob("*.parquet"))[0]
+    copied = stale.with_name("part-00009-000000000000.parquet")
+    shutil.copy(stale, copied)
+    text = path.read_text()
+    home = path.parent.parent / "trial.yaml"
+    assert home.read_text() == text
+    before = len(crossed.effects)
+    again = cs.run_trial(home, out=crossed.folder.path, resume=True)
+    assert not copied.exists()
+    assert len(again.observations) == 60 * 4 * 5
+    assert len(again.effects) == before
+    assert again.folder.manifest["resumed"]
+
+
+def test_numbers_are_numbers_in_every_shard(crossed):
+    for part in crossed.folder.observations.glob("*.parquet"):
+        types = pd.read_parquet(part).dtypes
+        for column in ("dose", "activation_found", "norm_ratio", "value"):
+            assert types[column] == "float64"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import yaml
 
 from causal_sae.execution.laboratory import assemble
 from causal_sae.spec import Trial
@@ -55,6 +54,12 @@ def declare(**changes: object) -> Trial:
     return Trial.model_validate(whole | changes)
 
 
+@pytest.fixture(name="declare", scope="session")
+def declare_fixture():
+    """:func:`declare`, for test modules: a conftest cannot be imported."""
+    return declare
+
+
 @pytest.fixture
 def laboratory(tiny_model, tiny_sae, tmp_path):
     """``laboratory("llama", "blocks.1.hook_resid_post", **changes)``."""
@@ -64,7 +69,3 @@ def laboratory(tiny_model, tiny_sae, tmp_path):
         return assemble(trial, tmp_path, tiny_model(family), tiny_sae(hook, architecture))
 
     return make
-
-
-def write_yaml(path, trial: Trial) -> None:
-    path.write_text(yaml.safe_dump(trial.model_dump(mode="json", by_alias=True)))

@@ -30,7 +30,7 @@ def one_length(jobs):
     return tuple(j for j in jobs if len(j.sequence.tokens) == length)
 
 
-def raw_logits(lab, tokens, treatment, editable):
+def raw_logits(lab, tokens, treatment, editable):  # noqa: C901 - every kind of edit, spelt out
     """The same intervention written as a user would: one prompt, one arm, one PyTorch hook."""
     sae, hook = lab.sae, lab.hook
     norm = sae.weights.w_dec  # [d_sae, d]

@@ -103,7 +103,7 @@ EXTRA_COLUMNS: dict[str, dict[str, str]] = {
         "as a covariate.",
         "positions": "How many positions may be edited.",
         "active_positions": "At how many of them a feature of the trial fires on the untouched "
-        "model.",
+        "model, summed over the features.",
         "norm_ratio": "The length of the change over the length of the activation, mean over "
         "edited positions.",
         "activation_before": "The edited features' activation before the edit, mean over "

@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import typer
 from snippets import EVERY, PAGES, ROOT, Snippet, snippets_of
 
 from causal_sae.cli import app
+from causal_sae.run import load_run
 from causal_sae.spec.loading import parse_trial
 
 EXECUTED = [
@@ -48,17 +50,36 @@ def test_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
     names: dict[str, object] = {"__name__": "__main__"}
     printed = ""
     for snippet in snippets_of(page):
-        if snippet.heavy:
-            continue
-        if snippet.title:
-            Path(snippet.title).write_text(snippet.text, encoding="utf-8")
-        elif snippet.kind == "python":
-            printed = executed(snippet, names)
-        elif snippet.kind == "bash" and snippet.mark == "run":
-            for command in commands(snippet.text):
-                invoke(command)
-        elif snippet.mark == "output":
-            assert_same_output(snippet, printed)
+        if not snippet.heavy:
+            printed = take(snippet, names, printed)
+    for manifest in Path("runs").glob("*/manifest.json"):
+        assert_documented(manifest.parent)
+
+
+def take(snippet: Snippet, names: dict[str, object], printed: str) -> str:
+    """Do what a block says; ``printed`` is what the last Python block printed."""
+    if snippet.title:
+        Path(snippet.title).write_text(snippet.text, encoding="utf-8")
+    elif snippet.kind == "python":
+        return executed(snippet, names)
+    elif snippet.kind == "bash" and snippet.mark == "run":
+        for command in commands(snippet.text):
+            invoke(command)
+    elif snippet.mark == "output":
+        assert_same_output(snippet, printed)
+    return printed
+
+
+def assert_documented(run: Path) -> None:
+    """Every file and column that a run writes has its line in the reference."""
+    page = (ROOT / "docs" / "reference" / "tables.md").read_text(encoding="utf-8")
+    patterns = re.split("[`,| ]+", "".join(re.findall(r"^\| `.*?` \|", page, re.MULTILINE)))
+    for path in run.rglob("*"):
+        name = path.relative_to(run).as_posix()
+        known = any(fnmatch(name, pattern) for pattern in patterns if pattern)
+        assert path.is_dir() or known, f"{name} is not documented"
+    for column in load_run(run).observations:
+        assert f"| `{column}` |" in page, f"the column {column} is not documented"
 
 
 def executed(snippet: Snippet, names: dict[str, object]) -> str:

@@ -28,7 +28,7 @@ from causal_sae.run import Run
 from causal_sae.run_folder import RunFolder, RunStopped, choose_folder, require_free
 from causal_sae.spec.declared import trial_file
 from causal_sae.spec.design import Eligibility
-from causal_sae.spec.files import at_home
+from causal_sae.spec.files import at_home, check_files
 from causal_sae.spec.loading import TrialFile, fingerprint
 from causal_sae.spec.prompts import read_prompts
 from causal_sae.spec.trial import Trial
@@ -83,7 +83,6 @@ def run_trial(
     GateError
         When a hard gate refuses the results; nothing is written.
     """
-    from causal_sae.execution.backends import open_backend  # noqa: PLC0415 - loads torch
     from causal_sae.randomization import assign, sample_ratio_check  # noqa: PLC0415
 
     console = console or Console(stderr=True)
@@ -91,8 +90,11 @@ def run_trial(
     clock = _Clock()
     target = Path(out) if out else None
     require_free(target, resume)
+    with busy(console, "loading torch"):
+        from causal_sae.execution.backends import open_backend  # noqa: PLC0415
     with located(declared), clock.stage("set up"):
         spec = declared.trial
+        check_files(declared)
         prompts = read_prompts(spec, declared.folder)
         engine = open_backend(backend, spec, declared.folder, prompts, console)
         excluded = engine.excluded()
@@ -117,7 +119,7 @@ def run_trial(
         folder.write_text("trial.yaml", declared.text)
         folder.write_table("assignment.parquet", assignment)
         folder.write_table("diagnostics.csv", _frame([asdict(gate) for gate in gates]))
-        with located(declared), clock.stage("run"), bar(console, "run", plan.tokens) as advance:
+        with located(declared), clock.stage("run"), bar(console, "running", plan.tokens) as advance:
             engine.execute(plan, folder.observations, advance)
         manifest |= {"status": "observed"}
         folder.write_manifest(manifest)

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
     TextColumn,
     TimeElapsedColumn,
@@ -17,19 +16,22 @@ from rich.progress import (
 
 
 @contextmanager
-def bar(console: Console, label: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar over ``total`` tokens; call what it yields with the number of tokens done."""
+def bar(
+    console: Console, label: str, total: int, *, transient: bool = False
+) -> Iterator[Callable[[int], None]]:
+    """A bar over ``total`` tokens; call what it yields with the number of tokens done.
+
+    A ``transient`` bar leaves nothing on the screen.
+    """
     columns = (
         TextColumn("[bold]{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("tokens ·"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.completed:,.0f}/{task.total:,.0f} tokens", style="green"),
         TimeElapsedColumn(),
-        TextColumn("elapsed ·"),
+        TextColumn("[dim]left"),
         TimeRemainingColumn(),
-        TextColumn("left"),
     )
-    with Progress(*columns, console=console) as progress:
+    with Progress(*columns, console=console, transient=transient) as progress:
         task = progress.add_task(label, total=total)
         yield lambda done: progress.update(task, advance=done)
 

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 
 from causal_sae.errors import ModelError, Place
 from causal_sae.execution.model_source import file_digest, local_model
+from causal_sae.progress import busy
 from causal_sae.spec.sources import HubSource, ModelSpec
 
 #: Soft-capped attention is exact only in the eager implementation.
@@ -88,12 +89,13 @@ def load_model(spec: ModelSpec, base: Path, console: Console | None = None) -> L
     where = local_model(spec.source, base, console)
     hub = {"revision": spec.source.revision} if isinstance(spec.source, HubSource) else {}
     try:
-        config = AutoConfig.from_pretrained(where, **hub)
-        attention = "eager" if config.model_type in EAGER_ATTENTION else "sdpa"
-        tokenizer = AutoTokenizer.from_pretrained(where, **hub)
-        network = AutoModelForCausalLM.from_pretrained(
-            where, dtype=getattr(torch, spec.dtype), attn_implementation=attention, **hub
-        )
+        with busy(console or Console(stderr=True), f"loading {Path(where).name}"):
+            config = AutoConfig.from_pretrained(where, **hub)
+            attention = "eager" if config.model_type in EAGER_ATTENTION else "sdpa"
+            tokenizer = AutoTokenizer.from_pretrained(where, **hub)
+            network = AutoModelForCausalLM.from_pretrained(
+                where, dtype=getattr(torch, spec.dtype), attn_implementation=attention, **hub
+            )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:300]
         raise ModelError(

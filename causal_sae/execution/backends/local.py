@@ -95,7 +95,7 @@ class LocalBackend:
         if self.console is None:
             return scan(lab.host, lab.sae, self.prompts, features, lab.limit)
         total = sum(len(prompt.tokens) for prompt in self.prompts)
-        with bar(self.console, "read", total) as advance:
+        with bar(self.console, "reading", total, transient=True) as advance:
             return scan(lab.host, lab.sae, self.prompts, features, lab.limit, advance)
 
     @property

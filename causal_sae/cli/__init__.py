@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -46,7 +47,7 @@ def speaking(command: Callable[P, None]) -> Callable[P, None]:
             _say("error", str(error))
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt as stop:
-            _say("stopped", _how_to_go_on(stop))
+            _say("stopped", _how_to_go_on(stop, str(kwargs.get("trial", "TRIAL"))))
             raise typer.Exit(STOPPED) from None
         except (typer.Exit, typer.Abort, typer.BadParameter):
             raise
@@ -64,14 +65,12 @@ def speaking(command: Callable[P, None]) -> Callable[P, None]:
     return said
 
 
-def _how_to_go_on(stop: KeyboardInterrupt) -> str:
+def _how_to_go_on(stop: KeyboardInterrupt, trial: str) -> str:
     folder = getattr(stop, "folder", None)
     if folder is None:
         return "nothing was written"
-    return (
-        f"what is done is kept in {folder.path}; go on with\n  "
-        f"causal-sae run TRIAL --out {folder.path} --resume"
-    )
+    command = shlex.join(["causal-sae", "run", trial, "--out", str(folder.path), "--resume"])
+    return f"what is done is kept in {folder.path}; go on with\n  {command}"
 
 
 def _say(what: str, message: str) -> None:

@@ -17,11 +17,19 @@ def command(trial: TrialArgument) -> None:
     Example: [bold]causal-sae fetch trials/whale[/bold]
     """
     from causal_sae.errors import Place, SpecError
-    from causal_sae.execution.model_source import local_model
+    from causal_sae.execution.model_source import fetch_from_hub, local_model
+    from causal_sae.pipeline import located
     from causal_sae.spec.loading import load_trial_file
+    from causal_sae.spec.sources import HubSource
 
     declared = load_trial_file(trial)
     if declared.trial.model is None:
         raise SpecError("declares no model to fetch", Place(file=declared.path, field="model"))
-    where = local_model(declared.trial.model.source, declared.folder, Console(stderr=True))
+    source = declared.trial.model.source
+    with located(declared):
+        where = (
+            fetch_from_hub(source)
+            if isinstance(source, HubSource)
+            else local_model(source, declared.folder, Console(stderr=True))
+        )
     Console().print(f"[dim]model[/dim]  {where}", highlight=False, soft_wrap=True)

@@ -14,5 +14,4 @@ def show_run(run: Run, console: Console) -> None:
     """Print the checks, the table of effects, the verdict and the report's path."""
     from causal_sae.reporting.terminal import print_results
 
-    console.print()
     print_results(run.record(), console, run.report)

@@ -94,7 +94,8 @@ def check(run: Plan, limit: Limit) -> list[Gate]:
     sample = _sample(run, shuffled, limit)
     invariance = check_batches(run.bench, sample, run.metrics, shuffled)
     passes = [run_batch(run.bench, batch) for batch in batches(sample, limit)]
-    return [invariance, *check_dose(passes)]
+    doses = {gate.check.removeprefix("manipulation: "): gate for gate in check_dose(passes)}
+    return [invariance, *(doses[arm] for arm in run.bench.arms if arm in doses)]
 
 
 def _sample(run: Plan, jobs: Sequence[Job], limit: Limit) -> list[Job]:

@@ -66,6 +66,28 @@ def local_model(source: ModelSource, base: Path, console: Console | None = None)
     return converted(path, console) if path.suffix == ".gguf" else path
 
 
+def fetch_from_hub(source: HubSource) -> Path:
+    """The local folder of a model on the Hugging Face hub, downloaded on first use.
+
+    Raises
+    ------
+    ModelError
+        When the hub cannot be reached, or has no such repository or revision.
+    """
+    from huggingface_hub import snapshot_download  # noqa: PLC0415 - only this source needs it
+
+    wanted = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"]
+    try:
+        return Path(snapshot_download(source.hub, revision=source.revision, allow_patterns=wanted))
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ModelError(
+            f"the model {source.hub!r} cannot be downloaded: {reason} - download it elsewhere and "
+            "name its folder as model.source.path",
+            Place(field="model.source.hub"),
+        ) from None
+
+
 def is_local(source: ModelSource, base: Path) -> bool:
     """Whether the model can be used without fetching or converting anything."""
     if isinstance(source, HubSource):

@@ -188,9 +188,10 @@ def test_stopping_names_the_folder_that_goes_on(call, trial_folder, monkeypatch,
         raise KeyboardInterrupt
 
     monkeypatch.setattr(execute, "_rows", stop)
-    said = call("run", trial_folder(), "--out", tmp_path / "out")
+    path = trial_folder()
+    said = call("run", path, "--out", tmp_path / "out")
     assert said.code == 130
-    assert f"--out {tmp_path / 'out'} --resume" in said.err.replace("\n", "")
+    assert f"causal-sae run {path} --out {tmp_path / 'out'} --resume" in said.err
     assert RunFolder(tmp_path / "out").manifest["status"] == "running"
 
 

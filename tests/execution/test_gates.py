@@ -167,11 +167,12 @@ def test_the_gates_look_at_units_where_the_feature_fires(laboratory):
     words = ["whale", "sea", "ship", "king", "queen", "road", "tree", "stone", "bird", "song"]
     texts = [f"{a} {b} {c}" for a in words for b in words for c in words[:3]]
     run = planned(lab, texts)
-    jobs = [job for shard in run.shards for batch in shard for job in batch]
     active = {}
-    for job in jobs:
-        done = run_batch(run.bench, (job,))
-        active[job.sequence.unit_id] = bool(done.delivery.dose[1] > 0)
+    for batch in (batch for shard in run.shards for batch in shard):
+        done = run_batch(run.bench, batch)
+        for row, treatment in enumerate(done.treatments):
+            if treatment is not None:
+                active[done.jobs[row].sequence.unit_id] = bool(done.delivery.dose[row] > 0)
     firing = [unit for unit, fires in active.items() if fires]
     quiet = [unit for unit, fires in active.items() if not fires]
     assert firing

@@ -188,3 +188,46 @@ def test_a_target_of_several_tokens_is_refused_with_its_pieces(measured):
     with pytest.raises(DataError, match=r"which is 3: \['whale', ' the', ' sea'\]") as caught:
         measured({"metric": "token_logprob", "target": "whale the sea"})
     assert caught.value.place.field == "outcomes[0].target"
+
+
+def test_later_saes_at_both_sides_of_one_block_are_told_apart(laboratory, tiny_sae, monkeypatch):
+    """A block's input and output have one module; they are read in the order of the forward."""
+    from causal_sae.execution.metrics import feature_activation
+
+    monkeypatch.setattr(feature_activation, "open_sae", lambda spec, base: tiny_sae(spec.hook))
+    hooks = ["blocks.2.hook_resid_post", "blocks.2.hook_resid_mid", "blocks.2.hook_resid_pre"]
+    outcomes = [
+        {
+            "name": hook.rpartition("_")[2],
+            "metric": "feature_activation",
+            "feature": 5,
+            "sae": {"source": {"path": "later"}, "hook": hook},
+        }
+        for hook in hooks
+    ]
+    lab = laboratory("llama", arms=ARMS, outcomes=outcomes)
+    metrics = lab.metrics(TABLE)
+    sequences = lab.sequences(lab.tokenizer.prompts(TABLE), metrics)
+    made = treatments(lab.trial, lab.sae, pd.DataFrame())
+    chosen = tuple(t for each in made.values() for t in each)
+    done = run_batch(lab.bench(metrics), tuple(Job(s, chosen) for s in sequences.values()))
+    with torch.no_grad():
+        ids = torch.tensor([done.jobs[0].sequence.tokens])
+        states = lab.model.network(input_ids=ids, output_hidden_states=True).hidden_states
+    for name, layer in (("pre", 2), ("post", 3)):
+        expected = tiny_sae("x").encode(states[layer][0, -1])[5]
+        got = metrics[name].measure(done.reading)[0]
+        assert float(got) == pytest.approx(float(expected), rel=1e-4, abs=1e-5)
+    values = [metrics[o["name"]].measure(done.reading) for o in outcomes]
+    assert len({tuple(v.tolist()) for v in values}) == 3
+
+
+def test_an_sae_before_the_intervention_cannot_respond_to_it(laboratory, tiny_sae, monkeypatch):
+    from causal_sae.execution.metrics import feature_activation
+
+    monkeypatch.setattr(feature_activation, "open_sae", lambda spec, base: tiny_sae(spec.hook))
+    sae = {"source": {"path": "x"}, "hook": "blocks.1.hook_resid_pre"}
+    outcome = {"name": "y", "metric": "feature_activation", "feature": 5, "sae": sae}
+    lab = laboratory("llama", arms=ARMS, outcomes=[outcome])
+    with pytest.raises(SAEError, match="must read in a later layer"):
+        lab.metrics(TABLE)

@@ -137,6 +137,20 @@ def test_hub_names_pass_through(tmp_path):
     assert local_model(HubSource(hub="a/b"), tmp_path, QUIET) == "a/b"
 
 
+def test_fetching_from_the_hub_is_a_folder_or_a_sentence(monkeypatch, tmp_path):
+    import huggingface_hub
+
+    def download(name, revision, allow_patterns):
+        if name == "a/gone":
+            raise OSError("offline")
+        return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    assert model_source.fetch_from_hub(HubSource(hub="a/b")) == tmp_path
+    with pytest.raises(ModelError, match=r"'a/gone' cannot be downloaded: offline"):
+        model_source.fetch_from_hub(HubSource(hub="a/gone"))
+
+
 def test_a_directory_that_is_not_there_or_holds_no_model(tmp_path):
     with pytest.raises(ModelError, match=r"there is no model at .*nowhere; give a directory"):
         local_model(PathSource(path=Path("nowhere")), tmp_path, QUIET)

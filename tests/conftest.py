@@ -215,6 +215,12 @@ def trial_folder(tmp_path: Path, prompts_file: Path, trial_maker):
     return trial_maker(tmp_path)
 
 
+@pytest.fixture
+def no_page(monkeypatch):
+    """For tests of numbers: the page is drawn in the test of the whole run folder."""
+    monkeypatch.setattr("causal_sae.pipeline.report_run", lambda folder: None)
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory, trial_maker):
     """The trial of :data:`TRIAL`, run once: do not change what it wrote."""

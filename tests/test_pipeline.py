@@ -20,12 +20,6 @@ from causal_sae.tables import EFFECTS, OBSERVATIONS
 CROSSOVER = {"assignment": {"method": "crossover"}}
 
 
-@pytest.fixture
-def no_page(monkeypatch):
-    """For tests of numbers: the page is drawn in the test of the whole run folder."""
-    monkeypatch.setattr("causal_sae.pipeline.report_run", lambda folder: None)
-
-
 def test_a_run_folder_holds_what_the_contract_says(finished):
     out = finished.folder.path
     held = {p.relative_to(out).as_posix() for p in out.rglob("*")}

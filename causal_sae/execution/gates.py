@@ -24,7 +24,7 @@ BATCH_TOLERANCE = {
 #: How far the features that were asked for may be from what the SAE finds after the edit.
 DOSE_TOLERANCE = 0.25
 #: Jobs of one shape that run together in the batch gate, and how many treatments run alone.
-TOGETHER, ALONE = 3, 12
+TOGETHER, ALONE = 3, 6
 
 
 @dataclass(frozen=True)

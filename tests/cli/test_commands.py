@@ -65,6 +65,7 @@ def test_estimate_of_a_run_folder(call, copy):
     assert "clamp \u2212 control" in said.out
 
 
+@pytest.mark.usefixtures("no_page")
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_estimate_of_a_foreign_table(call, finished, tmp_path, ending):
     columns = ["unit_id", "arm", "outcome", "value"]
@@ -77,6 +78,7 @@ def test_estimate_of_a_foreign_table(call, finished, tmp_path, ending):
     assert made["estimate"].to_numpy() == pytest.approx(finished.effects["estimate"].to_numpy())
 
 
+@pytest.mark.usefixtures("no_page")
 def test_units_named_by_digits_keep_their_names(call, finished, tmp_path):
     columns = ["unit_id", "arm", "outcome", "value"]
     table, file = finished.observations[columns].copy(), tmp_path / "table.csv"

@@ -26,6 +26,10 @@ FLAGS: dict[str, str] = {
     "is known to be poor.",
     "few_active": "The ablated feature fires on only this many of the treated units; below 30 a "
     "nominal 95% interval covers noticeably less than 95%.",
+    "exposed_stratum": "The edit does nothing where the feature is silent: the interval combines "
+    "the share of exposed units with the effect among this many of them.",
+    "too_few_exposed": "Fewer than two units are exposed: their effect has no interval and no "
+    "test.",
     "zero_inflated": "On this share of the units the outcome did not change at all; t-based "
     "intervals cover less than they say when few units carry the effect.",
     "constant_outcome": "The outcome has the same value on every unit of both arms.",

@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from causal_sae.errors import Place, SpecError, did_you_mean
-from causal_sae.estimation.estimators import ESTIMATORS, Estimator
+from causal_sae.estimation.estimators import ESTIMATORS, Estimator, sparse
 from causal_sae.estimation.multiplicity import check_correction
+from causal_sae.estimation.sparsity import edits_active_only
 
 if TYPE_CHECKING:
+    from causal_sae.estimation.contrasts import Contrast
     from causal_sae.estimation.estimators.base import Structure
+    from causal_sae.estimation.sample import Sample
     from causal_sae.spec import Trial
 
 UNAVAILABLE: dict[str, str] = {
     "mixed": "paired, which makes no assumption about the units' distribution and has an exact "
     "small-sample reference distribution",
-    "cace": "auto on a population whose eligibility asks for the feature to be active, which "
-    "estimates the effect among exposed prompts directly",
     "logistic": "auto, which reports the risk difference of a 0/1 outcome with its interval",
     "randomization": "auto, whose t-based inference is valid for the declared assignment",
 }
@@ -68,6 +69,28 @@ def choose(trial: Trial) -> tuple[str, Estimator]:
     _fits_structure(trial, chosen, estimator)
     _fits_covariates(trial, chosen, estimator)
     return chosen, estimator
+
+
+def choose_for(trial: Trial, contrast: Contrast, sample: Sample) -> tuple[str, Estimator]:
+    """As :func:`choose`, and ``sparse`` where ``auto`` can see that most units are untouched.
+
+    That is: every unit is in both arms, the treatment edits nothing where the feature is silent,
+    neither does the reference, and the units on which it is silent are exactly unchanged.
+
+    Parameters
+    ----------
+    trial, contrast:
+        What is compared.
+    sample:
+        The units analysed.
+    """
+    name, estimator = choose(trial)
+    edits = [trial.arm(arm).intervention for arm in (contrast.treatment, contrast.reference)]
+    inert = edits_active_only(edits[0]) and (edits[1].kind == "none" or edits_active_only(edits[1]))
+    automatic = trial.analysis.estimator == "auto" and name == "paired"
+    if automatic and inert and sparse.applies(sample):
+        return "sparse", sparse.ESTIMATOR
+    return name, estimator
 
 
 def check_analysis(trial: Trial) -> None:

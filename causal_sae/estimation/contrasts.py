@@ -9,10 +9,18 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from causal_sae.errors import DataError, Place
 from causal_sae.estimation.choice import structure
 from causal_sae.estimation.design_columns import CLEAN, add_design_columns
 from causal_sae.estimation.observations import KEY, check, units
-from causal_sae.estimation.sample import Codes, Sample, complete_pairs, shared_blocks
+from causal_sae.estimation.sample import (
+    Codes,
+    Mask,
+    Sample,
+    complete_pairs,
+    exposed_units,
+    shared_blocks,
+)
 
 if TYPE_CHECKING:
     from causal_sae.spec import Outcome, Trial
@@ -79,6 +87,37 @@ def analysed(
     else:
         sample, lost = shared_blocks(sample)
     return sample, (*notes, *lost)
+
+
+def exposed_stratum(trial: Trial, sample: Sample) -> tuple[Sample, tuple[str, ...]]:
+    """The units on which the feature fires, and flags about blocks that have none in an arm.
+
+    Raises
+    ------
+    DataError
+        It was not recorded which units are exposed, or a unit is and is not.
+    """
+    place = Place(field="exposed")
+    if sample.exposed is None:
+        raise DataError(
+            "the estimator 'cace' compares exposed units, so the observations must say in the "
+            "column 'exposed' of every row whether the feature fires on the untouched prompt; "
+            "fill it in, or use 'auto'.",
+            place,
+        )
+    if trial.within_unit and not np.array_equal(*_exposed_by_arm(sample)):
+        raise DataError(
+            "exposed must be the same in all rows of a unit, because it describes the untouched "
+            "prompt, but it differs between the arms; mend the column, or use 'auto'.",
+            place,
+        )
+    exposed = exposed_units(sample)
+    return (exposed, ()) if trial.within_unit else shared_blocks(exposed)
+
+
+def _exposed_by_arm(sample: Sample) -> tuple[Mask, Mask]:
+    exposed = np.zeros(len(sample), dtype=np.bool_) if sample.exposed is None else sample.exposed
+    return exposed[sample.treated], exposed[~sample.treated]
 
 
 def _sample(trial: Trial, rows: pd.DataFrame, treatment: str) -> Sample:

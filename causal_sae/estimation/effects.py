@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from causal_sae import flags as codes
-from causal_sae.estimation.choice import check_analysis, choose, structure
-from causal_sae.estimation.contrasts import Contrast, analysed, unit_values
+from causal_sae.estimation.choice import check_analysis, choose_for, structure
+from causal_sae.estimation.contrasts import Contrast, analysed, exposed_stratum, unit_values
 from causal_sae.estimation.effect_sizes import effect_size
 from causal_sae.estimation.finite_population import is_known, known_effect
 from causal_sae.estimation.guardrails import against_margin, verdict
@@ -72,7 +72,10 @@ def estimate(
 def _row(trial: Trial, values: pd.DataFrame, contrast: Contrast) -> dict[str, object]:
     """One row of the table of effects, before the correction for multiplicity."""
     sample, notes = analysed(trial, values, contrast)
-    name, estimator = choose(trial)
+    name, estimator = choose_for(trial, contrast, sample)
+    if estimator.stratum == "exposed":
+        sample, lost = exposed_stratum(trial, sample)
+        notes = (*notes, *lost)
     alpha = trial.analysis.alpha
     fitted = settle(estimator.fit(sample, alpha), sample.outcome)
     size = effect_size(sample, fitted, structure(trial), alpha)
@@ -83,13 +86,15 @@ def _row(trial: Trial, values: pd.DataFrame, contrast: Contrast) -> dict[str, ob
     treatment, reference = sample.arms
     edit = trial.arm(contrast.treatment).intervention
     sparsity = sparsity_flags(edit, sample, trial.within_unit)
+    if name == "sparse":  # its interval is made for them
+        sparsity = tuple(code for code in sparsity if codes.name(code) != "zero_inflated")
     inference = asdict(fitted.flagged(*notes, *sparsity))
     return {
         "outcome": contrast.outcome.name,
         "role": contrast.outcome.role,
         "treatment": contrast.treatment,
         "reference": contrast.reference,
-        "estimand": _estimand(trial),
+        "estimand": _estimand(trial, estimator.stratum),
         "estimator": name,
         "n_treatment": len(treatment),
         "n_reference": len(reference),
@@ -109,11 +114,12 @@ def _mean(values: Vector) -> float:
     return float(values.mean()) if len(values) else np.nan
 
 
-def _estimand(trial: Trial) -> str:
+def _estimand(trial: Trial, stratum: str) -> str:
     """ICH E9(R1): how what happens after assignment is handled, and whom the claim is about."""
     claim = "superpopulation" if trial.population is None else trial.population.claim
     whom = "finite population" if claim == "finite" else "superpopulation"
-    return f"treatment policy, {whom}"
+    strategy = "treatment policy" if stratum == "all" else "principal stratum (exposed)"
+    return f"{strategy}, {whom}"
 
 
 def _final_flags(trial: Trial, row: pd.Series, registered: Trial | None) -> list[str]:

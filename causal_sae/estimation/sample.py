@@ -63,6 +63,17 @@ class Sample:
         )
 
 
+def within_units(sample: Sample) -> bool:
+    """Whether every unit has a row in each arm."""
+    pairs = sample.unit.reshape(-1, 2) if len(sample) and len(sample) % 2 == 0 else None
+    return pairs is not None and bool(np.all(pairs[:, 0] == pairs[:, 1]))
+
+
+def exposed_units(sample: Sample) -> Sample:
+    """The units on which the feature fires; all of them where that was not recorded."""
+    return sample if sample.exposed is None else sample.take(sample.exposed)
+
+
 def complete_pairs(sample: Sample) -> tuple[Sample, tuple[str, ...]]:
     """The units that have both arms, and a flag that counts the others."""
     _, inverse, count = np.unique(sample.unit, return_inverse=True, return_counts=True)

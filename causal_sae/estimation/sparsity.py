@@ -30,9 +30,7 @@ def sparsity_flags(edit: Intervention, sample: Sample, within_unit: bool) -> tup
         Whether every unit has a row in each arm.
     """
     found: list[str] = []
-    # Only these edits leave a prompt untouched where the feature is silent.
-    inert = edit.kind == "scale" or (edit.kind == "ablate" and edit.to == "zero")
-    if inert and sample.exposed is not None:
+    if edits_active_only(edit) and sample.exposed is not None:
         active = int(sample.exposed[sample.treated].sum())
         found += [f"few_active:{active}"] if active < MIN_ACTIVE else []
     unchanged = _unchanged(sample, within_unit)
@@ -40,6 +38,11 @@ def sparsity_flags(edit: Intervention, sample: Sample, within_unit: bool) -> tup
     if ZERO_INFLATED <= share < 1:
         found.append(f"zero_inflated:{share:.2f}")
     return tuple(found)
+
+
+def edits_active_only(edit: Intervention) -> bool:
+    """Whether the edit leaves a prompt untouched where the feature is silent."""
+    return edit.kind == "scale" or (edit.kind == "ablate" and edit.to == "zero")
 
 
 def _unchanged(sample: Sample, within_unit: bool) -> Mask:

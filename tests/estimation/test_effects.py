@@ -358,7 +358,7 @@ def test_few_active_units_and_unchanged_outcomes_are_flagged(make_trial: Any) ->
         rng.normal(size=100), np.where(active, rng.exponential(size=100), 0.0), exposed=active
     )
     flags = split(_only(estimate(make_trial(assignment=CROSSOVER), table))["flags"])
-    assert flags == ("few_active:17", "zero_inflated:0.83")
+    assert flags == ("few_active:17", "exposed_stratum:17")
 
 
 def test_adding_a_direction_is_never_a_no_op(make_trial: Any) -> None:

@@ -80,7 +80,6 @@ def test_the_input_is_left_as_it_was(table: Any, make_trial: Any) -> None:
     ("analysis", "assignment", "words"),
     [
         ({"estimator": "mixed"}, {}, "use paired"),
-        ({"estimator": "cace"}, {}, "use auto"),
         ({"estimator": "logistic"}, {}, "use auto"),
         ({"estimator": "randomization"}, {}, "use auto"),
         ({"estimator": "ancova"}, {}, "needs covariates"),

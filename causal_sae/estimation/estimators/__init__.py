@@ -5,11 +5,13 @@ from __future__ import annotations
 from causal_sae.estimation.estimators import (
     ancova,
     block,
+    cace,
     cluster,
     difference_in_means,
     dowhy,
     lin,
     paired,
+    sparse,
     welch,
 )
 from causal_sae.estimation.estimators.base import Estimator
@@ -22,6 +24,8 @@ ESTIMATORS: dict[str, Estimator] = {
     "block": block.ESTIMATOR,
     "cluster": cluster.ESTIMATOR,
     "paired": paired.ESTIMATOR,
+    "sparse": sparse.ESTIMATOR,
+    "cace": cace.ESTIMATOR,
     "dowhy": dowhy.ESTIMATOR,
 }
 

@@ -23,3 +23,5 @@ class Estimator:
     """The designs for which its standard error is right."""
     covariates: Literal["none", "allowed", "required"]
     """What it makes of pre-treatment covariates."""
+    stratum: Literal["all", "exposed"] = "all"
+    """Whose effect it estimates: every unit's, or that of the units on which the feature fires."""

@@ -1,0 +1,101 @@
+"""Share of exposed units times the effect among them; `auto` takes it where others are untouched.
+
+Ablating or scaling a silent feature changes nothing, so the mean effect over all units is the
+share of exposed units times the mean effect among them. Most differences are then exactly zero,
+and a t-interval over all of them covers too seldom: its degrees of freedom count units that say
+nothing of the effect's size, and the few that do are skewed. Here each factor gets an interval
+that suits it, and the two are combined:
+
+- the share: Wilson's score interval;
+- the effect among exposed units: Student's t with the degrees of freedom of these units alone,
+  after Hall's (1992) correction for skewness;
+- their product: the variance estimates recovered from both intervals (Zou and Donner 2008), and
+  never nearer to zero's other side than the product of the factors' own limits.
+
+The mean effect is zero exactly when the effect among exposed units is, so the test is theirs: the
+interval leaves out zero exactly when p is below alpha.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
+
+from causal_sae.estimation.estimators import paired
+from causal_sae.estimation.estimators.base import Estimator
+from causal_sae.estimation.inference import Estimate
+from causal_sae.estimation.sample import Sample, Vector, differences, exposed_units
+from causal_sae.estimation.skewness import skewness, transformed, untransformed
+
+Interval = tuple[float, float]
+
+
+def applies(sample: Sample) -> bool:
+    """Whether some units are exposed, some are not, and those are exactly unchanged."""
+    if sample.exposed is None or sample.cluster is not None:
+        return False
+    exposed = sample.exposed[sample.treated]
+    if not np.array_equal(exposed, sample.exposed[~sample.treated]):
+        return False
+    silent = differences(sample)[~exposed]
+    return bool(exposed.any() and len(silent) and np.all(silent == 0.0))
+
+
+def fit(sample: Sample, alpha: float) -> Estimate:
+    """The mean effect over all units; :func:`applies` is expected to hold."""
+    difference = differences(sample)
+    among = differences(exposed_units(sample))
+    flags = ("covariates_absorbed",) if sample.covariate_names else ()
+    if len(among) < 2:
+        return Estimate(float(difference.mean()), np.nan, flags=(*flags, "too_few_exposed"))
+    if np.ptp(among) == 0:  # nothing is known of the spread of the effect
+        return paired.fit(sample, alpha)
+    return _product(among, len(difference), alpha).flagged(*flags, f"exposed_stratum:{len(among)}")
+
+
+def _product(among: Vector, n: int, alpha: float) -> Estimate:
+    """Share times mean.
+
+    Parameters
+    ----------
+    among:
+        [m] the differences of the exposed units.
+    n:
+        How many units there are.
+    alpha:
+        The interval has level ``1 - alpha``.
+    """
+    m, share = len(among), len(among) / n
+    mean, error = float(among.mean()), float(among.std(ddof=1) / np.sqrt(m))
+    skew = skewness(among)
+    statistic = transformed(mean / error, skew, m)
+    reach = float(stats.t.ppf(1 - alpha / 2, m - 1))
+    effect = tuple(mean - error * untransformed(q, skew, m) for q in (reach, -reach))
+    rate = proportion_confint(m, n, alpha=alpha, method="wilson")
+    low, high = combined(share, (float(rate[0]), float(rate[1])), mean, (effect[0], effect[1]))
+    variance = (share * error) ** 2 + mean**2 * share * (1 - share) / n
+    p_value = float(2 * stats.t.sf(abs(statistic), m - 1))
+    return Estimate(share * mean, float(np.sqrt(variance)), statistic, m - 1, p_value, low, high)
+
+
+def combined(share: float, rate: Interval, mean: float, effect: Interval) -> Interval:
+    """The interval of a share times a mean, from the intervals of both.
+
+    Parameters
+    ----------
+    share, rate:
+        The share, and its interval; above zero.
+    mean, effect:
+        The mean, and its interval; of any sign.
+    """
+    if mean < 0:
+        low, high = combined(share, rate, -mean, (-effect[1], -effect[0]))
+        return -high, -low
+    estimate = share * mean
+    low = estimate - float(np.hypot(share * (mean - effect[0]), mean * (share - rate[0])))
+    high = estimate + float(np.hypot(share * (effect[1] - mean), mean * (rate[1] - share)))
+    return (max(low, rate[0] * effect[0]) if effect[0] > 0 else min(low, 0.0)), high
+
+
+ESTIMATOR = Estimator(fit, frozenset({"within-unit"}), covariates="allowed")

@@ -41,6 +41,12 @@ FLAGS: dict[str, str] = {
     "units: the effect is known, and has no interval and no test.",
     "finite_population_unavailable": "The claim is about these units, but some randomness or "
     "missing outcomes remain; the interval is the one for a superpopulation and is conservative.",
+    "assignments_listed": "The p-value counts all of this many assignments that could have been "
+    "made.",
+    "assignments_drawn": "The p-value counts this many assignments drawn anew from the trial's "
+    "seed, and the one that was made.",
+    "no_interval": "There are so few possible assignments that no effect can be rejected at this "
+    "level: there is no interval.",
     "covariate_dropped": "This covariate is constant, or a combination of others, among the units "
     "of the contrast and was left out.",
     "covariates_absorbed": "Every unit is its own control, so covariates that are constant within "

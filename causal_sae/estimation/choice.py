@@ -19,7 +19,6 @@ UNAVAILABLE: dict[str, str] = {
     "mixed": "paired, which makes no assumption about the units' distribution and has an exact "
     "small-sample reference distribution",
     "logistic": "auto, which reports the risk difference of a 0/1 outcome with its interval",
-    "randomization": "auto, whose t-based inference is valid for the declared assignment",
 }
 """Estimators that a trial can name and this version refuses, with what to use instead."""
 

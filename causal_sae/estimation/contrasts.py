@@ -138,6 +138,7 @@ def _sample(trial: Trial, rows: pd.DataFrame, treatment: str) -> Sample:
         cluster=encode("cluster", trial.assignment.cluster_by is not None),
         exposed=exposed.to_numpy(bool) if known and exposed is not None else None,
         clean=rows[CLEAN].to_numpy(np.float64) if CLEAN in rows else None,
+        seed=trial.seed,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -82,7 +83,8 @@ def _row(trial: Trial, values: pd.DataFrame, contrast: Contrast) -> dict[str, ob
     if is_known(trial):
         fitted = known_effect(trial, contrast, sample, fitted, notes)
     if contrast.outcome.role == "guardrail":
-        fitted = against_margin(fitted, contrast.outcome)
+        beyond = None if estimator.beyond is None else partial(estimator.beyond, sample)
+        fitted = against_margin(fitted, contrast.outcome, beyond)
     treatment, reference = sample.arms
     edit = trial.arm(contrast.treatment).intervention
     sparsity = sparsity_flags(edit, sample, trial.within_unit)

@@ -11,10 +11,14 @@ from scipy import stats
 from causal_sae.estimation.inference import Estimate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from causal_sae.spec import Outcome
 
 
-def against_margin(estimate: Estimate, outcome: Outcome) -> Estimate:
+def against_margin(
+    estimate: Estimate, outcome: Outcome, beyond: Callable[[float, int], float] | None = None
+) -> Estimate:
     """The non-inferiority test of a guardrail.
 
     The null hypothesis is that the effect is at least as harmful as the margin; the one-sided
@@ -27,6 +31,9 @@ def against_margin(estimate: Estimate, outcome: Outcome) -> Estimate:
         Treatment minus reference.
     outcome:
         The guardrail, whose ``margin`` and ``harm`` direction say what would be harmful.
+    beyond:
+        The one-sided p-value of an effect, and the side that speaks against it; default:
+        Student's t.
     """
     if outcome.margin is None:
         return estimate.flagged("no_margin", "harm_not_excluded")
@@ -37,7 +44,10 @@ def against_margin(estimate: Estimate, outcome: Outcome) -> Estimate:
     if "exact_zero" in estimate.flags:  # no harm at all, without variation
         return replace(estimate, p_value=0.0).flagged("margin_test")
     statistic = distance / estimate.std_error
-    p_value = float(stats.t.cdf(statistic, estimate.df))
+    if beyond is None:
+        p_value = float(stats.t.cdf(statistic, estimate.df))
+    else:
+        p_value = beyond(sign * outcome.margin, -int(sign))
     return replace(estimate, statistic=sign * statistic, p_value=p_value).flagged("margin_test")
 
 

@@ -39,6 +39,8 @@ class Sample:
     """[n] whether the feature fires on the untouched prompt, where that was recorded."""
     clean: Vector | None = None
     """[n] the untouched model's outcome, where that was recorded."""
+    seed: int = 0
+    """The trial's seed, for inference that draws."""
 
     def __len__(self) -> int:
         return len(self.outcome)

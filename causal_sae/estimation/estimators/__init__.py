@@ -11,6 +11,7 @@ from causal_sae.estimation.estimators import (
     dowhy,
     lin,
     paired,
+    randomization,
     sparse,
     welch,
 )
@@ -26,6 +27,7 @@ ESTIMATORS: dict[str, Estimator] = {
     "paired": paired.ESTIMATOR,
     "sparse": sparse.ESTIMATOR,
     "cace": cace.ESTIMATOR,
+    "randomization": randomization.ESTIMATOR,
     "dowhy": dowhy.ESTIMATOR,
 }
 

@@ -23,5 +23,8 @@ class Estimator:
     """The designs for which its standard error is right."""
     covariates: Literal["none", "allowed", "required"]
     """What it makes of pre-treatment covariates."""
+    beyond: Callable[[Sample, float, int], float] | None = None
+    """A one-sided test against an effect other than zero, where Student's t is not its own: the
+    sample, the effect, and the side of estimates that speaks against it."""
     stratum: Literal["all", "exposed"] = "all"
     """Whose effect it estimates: every unit's, or that of the units on which the feature fires."""

@@ -51,6 +51,8 @@ FLAGS: dict[str, str] = {
     "of the contrast and was left out.",
     "covariates_absorbed": "Every unit is its own control, so covariates that are constant within "
     "a unit change nothing.",
+    "separation": "A combination of the covariates tells the outcomes 0 and 1 apart without error, "
+    "so a logistic model has no finite coefficients: the unadjusted risk difference stands in.",
     "singular": "The model cannot be fitted: there are too few units for its parameters, or one "
     "unit alone decides a parameter.",
     "matched_pairs": "Every block is one unit of each arm; the analysis is of within-pair "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from causal_sae.errors import Place, SpecError, did_you_mean
-from causal_sae.estimation.estimators import ESTIMATORS, Estimator, sparse
+from causal_sae.estimation.estimators import ESTIMATORS, Estimator, logistic, sparse
 from causal_sae.estimation.multiplicity import check_correction
 from causal_sae.estimation.sparsity import edits_active_only
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 UNAVAILABLE: dict[str, str] = {
     "mixed": "paired, which makes no assumption about the units' distribution and has an exact "
     "small-sample reference distribution",
-    "logistic": "auto, which reports the risk difference of a 0/1 outcome with its interval",
 }
 """Estimators that a trial can name and this version refuses, with what to use instead."""
 
@@ -71,10 +70,12 @@ def choose(trial: Trial) -> tuple[str, Estimator]:
 
 
 def choose_for(trial: Trial, contrast: Contrast, sample: Sample) -> tuple[str, Estimator]:
-    """As :func:`choose`, and ``sparse`` where ``auto`` can see that most units are untouched.
+    """As :func:`choose`, where the outcomes do not ask for another estimator.
 
-    That is: every unit is in both arms, the treatment edits nothing where the feature is silent,
-    neither does the reference, and the units on which it is silent are exactly unchanged.
+    ``logistic`` is for outcomes of 0 and 1; a trial's other outcomes get what ``auto`` takes.
+    ``auto`` becomes ``sparse`` where it can see that units are untouched: every unit is in both
+    arms, neither treatment nor reference edits anything where the feature is silent, and the units
+    on which it is silent are exactly unchanged.
 
     Parameters
     ----------
@@ -84,10 +85,12 @@ def choose_for(trial: Trial, contrast: Contrast, sample: Sample) -> tuple[str, E
         The units analysed.
     """
     name, estimator = choose(trial)
+    if name == "logistic" and not logistic.applies(sample):
+        return automatic(trial), ESTIMATORS[automatic(trial)]
     edits = [trial.arm(arm).intervention for arm in (contrast.treatment, contrast.reference)]
     inert = edits_active_only(edits[0]) and (edits[1].kind == "none" or edits_active_only(edits[1]))
-    automatic = trial.analysis.estimator == "auto" and name == "paired"
-    if automatic and inert and sparse.applies(sample):
+    chosen = trial.analysis.estimator == "auto" and name == "paired"
+    if chosen and inert and sparse.applies(sample):
         return "sparse", sparse.ESTIMATOR
     return name, estimator
 

@@ -80,7 +80,6 @@ def test_the_input_is_left_as_it_was(table: Any, make_trial: Any) -> None:
     ("analysis", "assignment", "words"),
     [
         ({"estimator": "mixed"}, {}, "use paired"),
-        ({"estimator": "logistic"}, {}, "use auto"),
         ({"estimator": "ancova"}, {}, "needs covariates"),
         ({"estimator": "welch", "covariates": ["x"]}, {}, "use 'ancova' or 'lin'"),
         ({"estimator": "paired"}, {}, "use 'welch' or 'auto'"),

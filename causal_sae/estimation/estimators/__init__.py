@@ -10,6 +10,7 @@ from causal_sae.estimation.estimators import (
     difference_in_means,
     dowhy,
     lin,
+    logistic,
     paired,
     randomization,
     sparse,
@@ -27,6 +28,7 @@ ESTIMATORS: dict[str, Estimator] = {
     "paired": paired.ESTIMATOR,
     "sparse": sparse.ESTIMATOR,
     "cace": cace.ESTIMATOR,
+    "logistic": logistic.ESTIMATOR,
     "randomization": randomization.ESTIMATOR,
     "dowhy": dowhy.ESTIMATOR,
 }

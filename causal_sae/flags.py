@@ -73,6 +73,8 @@ FLAGS: dict[str, str] = {
     "non_inferior": "Harm as large as the margin is excluded.",
     "harm_not_excluded": "Harm as large as the margin is not excluded; that is not evidence of "
     "harm, and never evidence of safety.",
+    "simultaneous_interval": "The interval belongs to a set that holds all effects of its family "
+    "at once with the level stated.",
     "p_missing": "There is no p-value; the family counts only the tests that exist.",
     "post_hoc": "This comparison was not in the registered trial.",
 }

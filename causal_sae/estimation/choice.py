@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from causal_sae.errors import Place, SpecError, did_you_mean
+from causal_sae.estimation import dunnett
 from causal_sae.estimation.estimators import ESTIMATORS, Estimator, logistic, sparse
 from causal_sae.estimation.multiplicity import check_correction
 from causal_sae.estimation.sparsity import edits_active_only
@@ -103,8 +104,9 @@ def check_analysis(trial: Trial) -> None:
     SpecError
         The estimator or the correction is not available or does not fit; says what does.
     """
-    choose(trial)
+    name, _ = choose(trial)
     check_correction(trial.analysis.multiplicity.method)
+    dunnett.check(trial, name)
 
 
 def automatic(trial: Trial) -> str:

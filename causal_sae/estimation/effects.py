@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from causal_sae import flags as codes
+from causal_sae.estimation import dunnett
 from causal_sae.estimation.choice import check_analysis, choose_for, structure
 from causal_sae.estimation.contrasts import Contrast, analysed, exposed_stratum, unit_values
 from causal_sae.estimation.effect_sizes import effect_size
@@ -65,7 +66,7 @@ def estimate(
         for treatment, reference in trial.contrasts
     ]
     effects = adjust(pd.DataFrame(rows), trial.analysis.multiplicity, trial.analysis.alpha)
-    table = EFFECTS.conform(effects)
+    table = EFFECTS.conform(effects.drop(columns=dunnett.LOADING))
     final = [_final_flags(trial, row, registered) for _, row in table.iterrows()]
     return table.assign(flags=pd.array([codes.join(found) for found in final], dtype="string"))
 
@@ -109,6 +110,7 @@ def _row(trial: Trial, values: pd.DataFrame, contrast: Contrast) -> dict[str, ob
         "effect_size_low": size.low,
         "effect_size_high": size.high,
         "flags": codes.join(inference["flags"]),
+        dunnett.LOADING: dunnett.loading(sample) if estimator.structures == {"plain"} else np.nan,
     }
 
 

@@ -11,9 +11,10 @@ from statsmodels.stats.multitest import multipletests
 
 from causal_sae import flags
 from causal_sae.errors import Place, SpecError, did_you_mean
+from causal_sae.estimation import dunnett
 
 if TYPE_CHECKING:
-    from causal_sae.estimation.sample import Vector
+    from causal_sae.estimation.sample import Codes, Vector
     from causal_sae.spec import Multiplicity
 
 Correction = Callable[["Vector"], "Vector"]
@@ -54,11 +55,12 @@ CORRECTIONS: dict[str, Correction] = {
 }
 """Name -> function of the p-values of one family, none of them NaN."""
 
+DUNNETT = "dunnett"
+"""Needs more of a row than its p-value: see :mod:`causal_sae.estimation.dunnett`."""
+
 UNAVAILABLE: dict[str, str] = {
-    "dunnett": "is not available yet; use holm, which controls the same error rate under any "
-    "dependence",
-    "maxt": "is not available yet; use holm, which controls the same error rate under any "
-    "dependence",
+    "maxt": "is not available yet; use `dunnett` for independent arms against one reference, or "
+    "use holm, which controls the same error rate under any dependence",
 }
 """Corrections that a trial can name and this version refuses, with what to do instead."""
 
@@ -74,8 +76,8 @@ def check_correction(method: str) -> None:
     place = Place(field="analysis.multiplicity.method")
     if method in UNAVAILABLE:
         raise SpecError(f"the correction {method!r} {UNAVAILABLE[method]}.", place)
-    if method not in CORRECTIONS:
-        hint = did_you_mean(method, CORRECTIONS)
+    if method not in (*CORRECTIONS, DUNNETT):
+        hint = did_you_mean(method, (*CORRECTIONS, DUNNETT))
         raise SpecError(f"the correction must be a known one, got {method!r}; {hint}", place)
 
 
@@ -103,7 +105,10 @@ def adjust(effects: pd.DataFrame, multiplicity: Multiplicity, alpha: float) -> p
     p_values = result["p_value"].to_numpy(dtype=np.float64)
     adjusted, size = np.full(len(result), np.nan), np.zeros(len(result), dtype=np.int64)
     for _, rows in sorted(result.groupby("family").indices.items()):
-        adjusted[rows] = _adjust_family(p_values[rows], multiplicity.method)
+        if multiplicity.method == DUNNETT:
+            adjusted[rows] = _simultaneous(result, np.asarray(rows, dtype=np.int64), alpha)
+        else:
+            adjusted[rows] = _adjust_family(p_values[rows], multiplicity.method)
         size[rows] = int(np.sum(~np.isnan(p_values[rows])))
     missing = np.isnan(p_values)
     result["p_adjusted"], result["family_size"] = adjusted, size
@@ -128,6 +133,29 @@ def _adjust_family(p_values: Vector, method: str) -> Vector:
         adjusted[present] = fixed_sequence(p_values)[present]
     elif present.any():
         adjusted[present] = CORRECTIONS[method](p_values[present])
+    return adjusted
+
+
+def _simultaneous(effects: pd.DataFrame, rows: Codes, alpha: float) -> Vector:
+    """Dunnett's adjusted p-values of one family, whose intervals are replaced in place.
+
+    One-sided tests have another distribution, so a family with some is Holm's.
+    """
+    family = effects.iloc[rows]
+    p_values = family["p_value"].to_numpy(dtype=np.float64)
+    one_sided = family["flags"].map(lambda cell: "margin_test" in flags.split(cell)).to_numpy(bool)
+    if one_sided.any():
+        effects.loc[effects.index[rows], "correction"] = "holm"
+        return _adjust_family(p_values, "holm")
+    present = ~np.isnan(p_values)
+    adjusted = np.full(len(rows), np.nan)
+    if present.any():
+        adjusted[present] = dunnett.adjusted(family[present])
+        low, high = dunnett.intervals(family[present], alpha)
+        at = effects.index[rows[present]]
+        effects.loc[at, "conf_low"], effects.loc[at, "conf_high"] = low, high
+        marked = [flags.join([*flags.split(c), "simultaneous_interval"]) for c in family["flags"]]
+        effects.loc[at, "flags"] = np.array(marked, dtype=object)[present]
     return adjusted
 
 

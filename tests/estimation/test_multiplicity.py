@@ -68,7 +68,7 @@ def test_fixed_sequence_stops_at_the_first_test_that_fails_or_is_missing() -> No
     assert effects["reject"].tolist() == [True, pd.NA, False]
 
 
-@pytest.mark.parametrize("method", ["dunnett", "maxt"])
+@pytest.mark.parametrize("method", ["maxt"])
 def test_unavailable_corrections_are_refused_with_an_alternative(method: Any) -> None:
     with pytest.raises(SpecError, match="use holm"):
         adjust(_effects([0.01]), Multiplicity(method=method), 0.05)

@@ -87,7 +87,9 @@ def test_the_input_is_left_as_it_was(table: Any, make_trial: Any) -> None:
         ({"estimator": "welch"}, {"method": "block", "block_by": ["t"]}, "use 'block' or 'auto'"),
         ({"estimator": "welch"}, {"cluster_by": "t"}, "use 'cluster' or 'auto'"),
         ({"estimator": "block"}, {"cluster_by": "t"}, "use 'cluster' or 'auto'"),
-        ({"multiplicity": {"method": "dunnett"}}, {}, "use holm"),
+        ({"multiplicity": {"method": "maxt"}}, {}, "use holm"),
+        ({"multiplicity": {"method": "dunnett"}}, {"method": "crossover"}, "use holm"),
+        ({"multiplicity": {"method": "dunnett"}}, {"cluster_by": "t"}, "use holm"),
     ],
 )
 def test_an_analysis_that_does_not_fit_is_refused(

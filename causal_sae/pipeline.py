@@ -9,6 +9,7 @@ Read this first. Every stage reads what the one before it wrote into the run fol
 from __future__ import annotations
 
 import hashlib
+import math
 import shlex
 import sys
 import time
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from causal_sae.execution.backends.local import LocalBackend
+    from causal_sae.randomization import SampleRatio
 
 PACKAGES = (
     *("causal-sae", "torch", "transformers", "nnsight", "numpy", "pandas", "scipy"),
@@ -83,6 +85,7 @@ def run_trial(
     GateError
         When a hard gate refuses the results; nothing is written.
     """
+    from causal_sae.estimation import check_analysis  # noqa: PLC0415 - loads statsmodels
     from causal_sae.randomization import assign, sample_ratio_check  # noqa: PLC0415
 
     console = console or Console(stderr=True)
@@ -95,6 +98,7 @@ def run_trial(
     with located(declared), clock.stage("set up"):
         spec = declared.trial
         check_files(declared)
+        check_analysis(spec)
         prompts = read_prompts(spec, declared.folder)
         engine = open_backend(backend, spec, declared.folder, prompts, console)
         excluded = engine.excluded()
@@ -105,7 +109,8 @@ def run_trial(
                 Place(field="population.eligibility"),
             )
         assignment = assign(spec, eligible)
-        sample_ratio_check(spec, assignment).require()
+        ratio = sample_ratio_check(spec, assignment)
+        ratio.require()
         plan = engine.plan(assignment, unit_columns(spec, eligible, assignment))
         identity = _identity(declared, engine)
         folder = choose_folder(Path("runs"), spec.name, target, resume, identity)
@@ -118,7 +123,8 @@ def run_trial(
     try:
         folder.write_text("trial.yaml", declared.text)
         folder.write_table("assignment.parquet", assignment)
-        folder.write_table("diagnostics.csv", _frame([asdict(gate) for gate in gates]))
+        checks = [*(asdict(gate) for gate in gates), *_ratio_check(ratio)]
+        folder.write_table("diagnostics.csv", _frame(checks))
         with located(declared), clock.stage("run"), bar(console, "running", plan.tokens) as advance:
             engine.execute(plan, folder.observations, advance)
         manifest |= {"status": "observed"}
@@ -151,8 +157,9 @@ def estimate_run(folder: RunFolder) -> None:
     folder.write_table("effects.parquet", effects)
     folder.write_table("effects.csv", effects)
     if trial.analysis.refuters:
+        # Both load DoWhy, which takes seconds: only trials that ask for refutation pay for it.
         folder.write_table("refutations.csv", refute(trial, observations))
-    folder.write_text("identification.txt", identify(trial))
+        folder.write_text("identification.txt", identify(trial))
     if not trial.within_unit and run.assignment is not None:
         covariates = pre_treatment(trial, observations)
         folder.write_table(
@@ -268,6 +275,21 @@ def located(declared: TrialFile) -> Iterator[None]:
         if error.place.field and error.place.field.startswith("-"):
             raise  # an option of the command line
         raise at_home(error, declared) from None
+
+
+def _ratio_check(ratio: SampleRatio) -> list[dict[str, object]]:
+    """The sample-ratio check as a row of the diagnostics; none where every unit is in every arm."""
+    if math.isnan(ratio.p_value):
+        return []
+    return [
+        {
+            "check": "sample ratio",
+            "status": "pass" if ratio.passed else "fail",
+            "value": ratio.p_value,
+            "limit": 0.001,
+            "sentence": "the arms have the sizes that the assignment promised",
+        }
+    ]
 
 
 class _Clock:

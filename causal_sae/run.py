@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from causal_sae.errors import DataError, Place
+from causal_sae.flags import FLAGS
 from causal_sae.run_folder import RunFolder
 from causal_sae.spec.loading import parse_trial
 from causal_sae.spec.trial import Trial
@@ -87,6 +88,7 @@ class Run:
             balance=self._table_or_none("balance.csv"),
             refutations=self._table_or_none("refutations.csv"),
             identification=text.read_text(encoding="utf-8") if text.exists() else "",
+            flag_meanings=FLAGS,
             trial_text=self.folder.trial_file.read_text(encoding="utf-8"),
         )
 

@@ -21,8 +21,10 @@ from causal_sae.estimation.sample import Codes, Mask, Matrix, Vector
 
 Draws = NDArray[np.int8]
 
-DRAWS = 9_999
-"""How many assignments are drawn where they are too many to list."""
+DRAWS, FEWEST = 9_999, 1_999
+"""How many assignments are drawn where they are too many to list; fewer where units are many."""
+DRAWN = 20_000_000
+"""Above the fewest, no more assignments are drawn than this over the number of units."""
 MOST = 200_000
 """Up to this many assignments are listed."""
 CELLS = 8_000_000
@@ -92,6 +94,11 @@ class Redraws:
         return float((1 + reached.sum()) / (1 + len(reached)))
 
 
+def affordable(items: int) -> int:
+    """How many assignments of this many units or clusters are drawn."""
+    return int(np.clip(DRAWN // items, FEWEST, DRAWS))
+
+
 Moments: TypeAlias = tuple[Vector, Vector, Vector, Vector, Vector]
 """[draws] each: the means of outcome and treatment, their variances and the covariance between."""
 Pass = Callable[[Matrix], Moments]
@@ -120,7 +127,7 @@ def flipped(total: Vector, size: Vector, rng: np.random.Generator) -> Redraws:
         bits = (np.arange(2**items)[:, None] >> np.arange(items)) & 1
         draws = bits.astype(np.int8) * -2 + 1
     else:
-        draws = (rng.integers(0, 2, (DRAWS, items)) * 2 - 1).astype(np.int8)
+        draws = rng.integers(0, 2, (affordable(items), items), dtype=np.int8) * 2 - 1
     n = size.sum()
     weight = 1 / (1 - size / n)
     yy, yz, zz = (float(np.sum(weight * v)) for v in (total**2, total * size, size**2))
@@ -210,9 +217,10 @@ def _every(strata: list[Items], columns: list[Codes]) -> Draws:
 
 
 def _some(strata: list[Items], columns: list[Codes], rng: np.random.Generator) -> Draws:
-    result = np.zeros((DRAWS, sum(map(len, columns))), dtype=np.int8)
+    items = sum(map(len, columns))
+    result = np.zeros((affordable(items), items), dtype=np.int8)
     for part, column in zip(strata, columns, strict=True):
-        arms = np.tile(part.treated.astype(np.int8), (DRAWS, 1))
+        arms = np.tile(part.treated.astype(np.int8), (len(result), 1))
         result[:, column] = rng.permuted(arms, axis=1)
     return result
 

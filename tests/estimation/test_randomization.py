@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from causal_sae.estimation import estimate
+from causal_sae.estimation import estimate, redraws
 from causal_sae.estimation.estimators import ESTIMATORS, randomization
 from causal_sae.estimation.sample import Sample
 from causal_sae.flags import split
@@ -32,10 +32,10 @@ def _redraws(sample: Sample) -> Any:
 
 @pytest.mark.parametrize("name", CASES["data"].unique())
 def test_agrees_with_every_assignment_listed_in_r(name: str, make_sample: Any, golden: Any) -> None:
-    redraws = _redraws(make_sample(_paired_order(golden(f"data_redraw_{name}"))))
-    assert redraws.listed
+    drawn = _redraws(make_sample(_paired_order(golden(f"data_redraw_{name}"))))
+    assert drawn.listed
     for row in CASES[CASES["data"] == name].itertuples():
-        assert redraws.p_value(row.tau) == pytest.approx(row.p_value, abs=1e-12)
+        assert drawn.p_value(row.tau) == pytest.approx(row.p_value, abs=1e-12)
 
 
 @pytest.mark.parametrize(("paired", "p_value"), [(True, 0.00390625), (False, 0.081447963800905)])
@@ -73,11 +73,11 @@ def test_the_interval_holds_the_effects_that_are_not_rejected(
 ) -> None:
     for name in ("blocked", "clustered", "small_blocks", "paired"):
         sample = make_sample(_paired_order(golden(f"data_{name}")))
-        redraws, result = _redraws(sample), FIT(sample, 0.05)
+        drawn, result = _redraws(sample), FIT(sample, 0.05)
         nudge = 1e-6 * result.std_error
         for limit, outwards in ((result.conf_low, -1), (result.conf_high, 1)):
-            assert redraws.p_value(limit - outwards * nudge) > 0.05
-            assert redraws.p_value(limit + outwards * nudge) <= 0.05
+            assert drawn.p_value(limit - outwards * nudge) > 0.05
+            assert drawn.p_value(limit + outwards * nudge) <= 0.05
 
 
 def _table(seed: int, n: int = 60) -> pd.DataFrame:
@@ -151,6 +151,13 @@ def test_identical_arms_are_exactly_zero(make_trial: Any) -> None:
     table = _table(4).assign(value=2.5)
     row = estimate(make_trial(analysis={"estimator": "randomization"}), table).iloc[0]
     assert (row["estimate"], row["p_value"]) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("units", "draws"), [(20, 9999), (2000, 9999), (5000, 4000), (10**6, 1999)]
+)
+def test_many_units_are_drawn_less_often(units: int, draws: int) -> None:
+    assert redraws.affordable(units) == draws
 
 
 def test_it_is_right_where_welch_is_not_exact() -> None:

@@ -115,6 +115,24 @@ def test_one_exposed_unit_is_no_inference(make_trial: Any) -> None:
     assert {"few_active:1", "too_few_exposed", "p_missing"} <= set(split(row["flags"]))
 
 
+def test_no_exposed_unit_says_nothing_of_the_effect(make_trial: Any) -> None:
+    """The differences are all zero because the edit had nothing to edit: not an effect of zero."""
+    table = _pairs(np.zeros(30), np.zeros(30, dtype=bool))
+    row = estimate(make_trial(assignment=CROSSOVER), table).iloc[0]
+    assert row["estimate"] == 0.0
+    assert row[["std_error", "p_value", "conf_low", "conf_high"]].isna().all()
+    assert "exact_zero" not in split(row["flags"])
+    assert {"few_active:0", "too_few_exposed"} <= set(split(row["flags"]))
+    finite = make_trial(assignment=CROSSOVER, population={"prompts": "p.csv", "claim": "finite"})
+    assert "finite_population_exact" in split(estimate(finite, table)["flags"][0])
+
+
+def test_exposed_units_that_did_not_move_are_an_effect_of_zero(make_trial: Any) -> None:
+    table = _pairs(np.zeros(30), np.arange(30) < 12)
+    row = estimate(make_trial(assignment=CROSSOVER), table).iloc[0]
+    assert (row["estimate"], row["p_value"], row["conf_low"], row["conf_high"]) == (0, 1, 0, 0)
+
+
 def test_an_effect_without_spread_keeps_the_t_interval_over_all(make_trial: Any) -> None:
     difference, exposed = _zeros_and(np.ones(12), 40)
     row = estimate(make_trial(assignment=CROSSOVER), _pairs(difference, exposed)).iloc[0]

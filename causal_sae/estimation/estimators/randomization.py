@@ -4,9 +4,9 @@ What was randomised is what is drawn again: units within their blocks, whole clu
 clusters were assigned whole, and the two members of a pair. The statistic is the difference over
 its own standard error (Neyman's, or CR2's with clusters), so the test holds exactly when the
 treatment changes no unit, and in large samples when it changes none on average (Chung and Romano
-2013). All assignments are listed where they are few; otherwise 9,999 are drawn from the trial's
-seed, and p counts the one that was made among them. The interval holds the constant effects that
-the test does not reject.
+2013). All assignments are listed where they are few; otherwise 9,999 (with more than 2,000 units
+fewer, but 1,999 at least) are drawn from the trial's seed, and p counts the one that was made among
+them. The interval holds the constant effects that the test does not reject.
 
 In designs within units the two outcomes of a unit (or of all units of a cluster) swap arms.
 """

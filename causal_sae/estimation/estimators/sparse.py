@@ -32,14 +32,14 @@ Interval = tuple[float, float]
 
 
 def applies(sample: Sample) -> bool:
-    """Whether some units are exposed, some are not, and those are exactly unchanged."""
+    """Whether some units are not exposed, and those are exactly unchanged."""
     if sample.exposed is None or sample.cluster is not None:
         return False
     exposed = sample.exposed[sample.treated]
     if not np.array_equal(exposed, sample.exposed[~sample.treated]):
         return False
     silent = differences(sample)[~exposed]
-    return bool(exposed.any() and len(silent) and np.all(silent == 0.0))
+    return bool(len(silent) and np.all(silent == 0.0))
 
 
 def fit(sample: Sample, alpha: float) -> Estimate:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from causal_sae.spec import Trial
 
 UNAVAILABLE: dict[str, str] = {
-    "mixed": "paired, which makes no assumption about the units' distribution and has an exact "
-    "small-sample reference distribution",
+    "mixed": "paired, whose test is the mixed model's own where every unit is in both arms, or "
+    "cluster, which needs no model of what units share",
 }
 """Estimators that a trial can name and this version refuses, with what to use instead."""
 

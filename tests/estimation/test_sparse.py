@@ -1,7 +1,12 @@
-"""Interval and test where the edit leaves most units exactly as they were, and among the others."""
+"""Interval and test where the edit leaves most units exactly as they were, and among the others.
+
+``python tests/estimation/test_sparse.py 3000`` prints the coverage by share of exposed units, over
+samples with two exposed units or more.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -243,3 +248,12 @@ def test_cace_refuses_exposure_that_differs_between_arms(make_trial: Any) -> Non
     trial = make_trial(assignment=CROSSOVER, analysis={"estimator": "cace"})
     with pytest.raises(DataError, match="same in all rows of a unit"):
         estimate(trial, table)
+
+
+if __name__ == "__main__":
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 3000
+    for kind in ("lognormal", "normal", "null"):
+        for part in (0.02, 0.05, 0.1, 0.3):
+            by_name = rates(part, kind, count, seed=1)
+            said = ", ".join(f"{k} covers {v[0]:.3f}" for k, v in by_name.items())
+            print(f"{kind:10} {part:4.0%}: {said}; sparse rejects {by_name['sparse'][1]:.3f}")  # noqa: T201

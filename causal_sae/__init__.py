@@ -1,7 +1,7 @@
 """Randomised controlled trials of what a sparse-autoencoder feature does to a language model.
 
 >>> import causal_sae as cs
->>> trial = cs.load_trial("trials/whale/trial.yaml")  # doctest: +SKIP
+>>> trial = cs.load_trial("trials/scripture/trial.yaml")  # doctest: +SKIP
 >>> run = cs.run_trial(trial)  # doctest: +SKIP
 >>> run.effects  # doctest: +SKIP
 

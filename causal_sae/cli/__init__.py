@@ -82,7 +82,7 @@ def _say(what: str, message: str) -> None:
 app = typer.Typer(
     name="causal-sae",
     help="Randomised controlled trials of what a sparse-autoencoder feature does to a model.\n\n"
-    "Example: [bold]causal-sae run trials/whale[/bold]",
+    "Example: [bold]causal-sae run trials/scripture[/bold]",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",

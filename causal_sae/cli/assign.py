@@ -21,7 +21,7 @@ def command(
 ) -> None:
     """Randomise the trial's prompts to its arms and write the assignment.
 
-    Example: [bold]causal-sae assign trials/whale --out assignment.parquet[/bold]
+    Example: [bold]causal-sae assign trials/scripture --out assignment.parquet[/bold]
     """
     from causal_sae.errors import DataError, Place
     from causal_sae.pipeline import assign_trial

@@ -24,7 +24,7 @@ def command(
 ) -> None:
     """Export a run's table of effects.
 
-    Example: [bold]causal-sae export runs/whale/20261122-210000 --format latex[/bold]
+    Example: [bold]causal-sae export runs/scripture/20261122-210000 --format latex[/bold]
     """
     from causal_sae.reporting.export import ENDINGS, export
     from causal_sae.run import load_run

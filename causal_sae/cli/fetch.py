@@ -14,7 +14,7 @@ def command(trial: TrialArgument) -> None:
 
     [bold]run[/bold] does this too; here it can be done ahead, where there is a network.
 
-    Example: [bold]causal-sae fetch trials/whale[/bold]
+    Example: [bold]causal-sae fetch trials/scripture[/bold]
     """
     from causal_sae.errors import Place, SpecError
     from causal_sae.execution.model_source import fetch_from_hub, local_model

@@ -12,7 +12,7 @@ NAME = "report"
 def command(run: RunArgument) -> None:
     """Write the CONSORT-style page of a run.
 
-    Example: [bold]causal-sae report runs/whale/20261122-210000[/bold]
+    Example: [bold]causal-sae report runs/scripture/20261122-210000[/bold]
     """
     from causal_sae.cli.summary import show_run
     from causal_sae.pipeline import report_run

@@ -25,7 +25,7 @@ def command(
 ) -> None:
     """Randomise prompts to arms, run the model, estimate the effects and write the report.
 
-    Example: [bold]causal-sae run trials/whale[/bold]
+    Example: [bold]causal-sae run trials/scripture[/bold]
     """
     from causal_sae.cli.summary import show_run
     from causal_sae.pipeline import run_trial

@@ -22,7 +22,7 @@ def command(trial: TrialArgument) -> None:
     Never loads torch: words that are several tokens and features out of range are found by
     [bold]run[/bold], before anything is written.
 
-    Example: [bold]causal-sae validate trials/whale[/bold]
+    Example: [bold]causal-sae validate trials/scripture[/bold]
     """
     from causal_sae.spec.files import check_files
     from causal_sae.spec.loading import load_trial_file

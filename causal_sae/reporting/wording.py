@@ -65,6 +65,7 @@ ESTIMATORS = {
     "block": "block-weighted difference in means",
     "cluster": "difference in means with CR2 standard errors",
     "paired": "mean within-prompt difference, paired t",
+    "sparse": "share of prompts with the feature active times the mean effect among them",
     "mixed": "linear mixed model",
     "cace": "effect among prompts on which the feature was active",
     "logistic": "risk difference by g-computation after logistic regression",

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 NAME = "doctor"
@@ -27,7 +28,7 @@ def command() -> None:
         table.add_row(package, found or f"[red]missing[/red]: pip install {package}")
     for package, extra in EXTRAS.items():
         found = _version(package)
-        table.add_row(package, found or f"[dim]optional[/dim]: pip install '{extra}'")
+        table.add_row(package, found or f"[dim]optional[/dim]: pip install '{escape(extra)}'")
     table.add_row("devices", ", ".join(devices()) if find_spec("torch") else "none")
     table.add_row(
         "models",

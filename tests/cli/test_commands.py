@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 
@@ -168,6 +169,8 @@ def test_doctor_says_what_is_here_and_what_is_not(call, monkeypatch, tmp_path):
     assert said.code == 0
     for part in ("torch", "nnsight", "cpu", "whale-1234"):
         assert part in said.out
+    installed = importlib.util.find_spec("sae_lens") is not None
+    assert installed or "causal-sae[saelens]" in said.out
 
 
 def test_fetch_says_where_the_model_is(call, trial_folder):

@@ -24,13 +24,13 @@ PLAIN = ("state_of_the_union", "moby_dick", "python_documentation")
 def scripture(documents: Sequence[Document], split: str, count: int) -> pd.DataFrame:
     """Passages of the King James Bible with the eight words that follow."""
     cut = passages(documents, split, "king_james_bible", (14, 24), tail=8, each=3, seed=1)
-    return _table(cut[:count], "verse")
+    return _table(cut, "verse", count)
 
 
 def lord(documents: Sequence[Document], split: str, count: int) -> pd.DataFrame:
     """Passages of the King James Bible that stop right before the word LORD."""
     cut = before_word(documents, split, "king_james_bible", "LORD", (6, 28), each=6, seed=2)
-    return _table(cut[:count], "verse")
+    return _table(cut, "verse", count)
 
 
 def plain(documents: Sequence[Document], split: str, count: int) -> pd.DataFrame:
@@ -39,13 +39,15 @@ def plain(documents: Sequence[Document], split: str, count: int) -> pd.DataFrame
     for source in PLAIN:
         found = passages(documents, split, source, (10, 20), tail=8, each=9, seed=3)
         cut += found[: count // len(PLAIN)]
-    return _table(cut, "passage")
+    return _table(cut, "passage", count)
 
 
 MAKERS = {"scripture": scripture, "lord": lord, "golden": plain}
 
 
-def _table(cut: Sequence[Passage], name: str) -> pd.DataFrame:
+def _table(cut: Sequence[Passage], name: str, count: int) -> pd.DataFrame:
+    """The first ``count`` passages; a prompt that stands twice in the text enters once."""
+    cut = list({passage.text: passage for passage in reversed(cut)}.values())[::-1][:count]
     return pd.DataFrame(
         {
             "id": [f"{name}-{number:03d}" for number in range(len(cut))],
@@ -66,9 +68,13 @@ def main() -> None:
     documents = list(corpus.documents(cache / "corpus"))
     for trial, make in MAKERS.items():
         (TRIALS / trial).mkdir(parents=True, exist_ok=True)
+        seen: set[str] = set()
         for split, count in HALVES.items():
             name = "prompts" if split == "confirmation" else split
             table = make(documents, split, count)
+            # The same verse may stand in two chapters: what discovery saw, confirmation may not.
+            table = table[~table["text"].isin(seen)]
+            seen |= set(table["text"])
             table.to_csv(TRIALS / trial / f"{name}.csv", index=False, lineterminator="\n")
             print(trial, split, len(table), table["document"].nunique(), "documents")
 

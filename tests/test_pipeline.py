@@ -286,3 +286,21 @@ def test_numbers_are_numbers_in_every_shard(crossed):
         types = pd.read_parquet(part).dtypes
         for column in ("dose", "activation_found", "norm_ratio", "value"):
             assert types[column] == "float64"
+
+
+def test_progress_moves_with_every_batch_and_ends_at_the_whole(trial_folder, tmp_path, monkeypatch):
+    from contextlib import contextmanager
+
+    steps, totals = [], []
+
+    @contextmanager
+    def counted(_console, _label, total):
+        totals.append(total)
+        yield steps.append
+
+    monkeypatch.setattr("causal_sae.pipeline.bar", counted)
+    monkeypatch.setattr("causal_sae.execution.laboratory.MAX_TOKENS", 60)
+    cs.run_trial(trial_folder(), out=tmp_path / "out")
+    shards = list((tmp_path / "out" / "observations").glob("*.parquet"))
+    assert totals == [sum(steps)]
+    assert len(steps) > len(shards)

@@ -141,14 +141,17 @@ def execute(run: Plan, folder: Path, advance: Advance = lambda _tokens: None) ->
         stale.unlink()
     parts = []
     for path, shard in zip(paths, run.shards, strict=True):
-        tokens = sum(job.tokens for batch in shard for job in batch)
-        if not path.exists():
-            rows = [row for batch in shard for row in _rows(run, run_batch(run.bench, batch))]
+        if path.exists():
+            advance(sum(job.tokens for batch in shard for job in batch))
+        else:
+            rows: list[dict[str, object]] = []
+            for batch in shard:
+                rows += _rows(run, run_batch(run.bench, batch))
+                advance(sum(job.tokens for job in batch))
             partial = path.with_suffix(".partial")
             OBSERVATIONS.conform(pd.DataFrame(rows)).to_parquet(partial, index=False)
             partial.replace(path)
         parts.append(pd.read_parquet(path))
-        advance(tokens)
     together = pd.concat(parts, ignore_index=True)
     order = together.sort_values(["unit_id", "arm", "outcome"], ignore_index=True)
     return OBSERVATIONS.conform(order)

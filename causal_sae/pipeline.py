@@ -142,7 +142,7 @@ def run_trial(
 
 def estimate_run(folder: RunFolder) -> None:
     """Estimate the effects of a run from its saved observations; never loads torch."""
-    from causal_sae.estimation import estimate, identify, refute  # noqa: PLC0415
+    from causal_sae.estimation import companions, estimate, identify, refute  # noqa: PLC0415
     from causal_sae.randomization import balance_table  # noqa: PLC0415
 
     run = Run(folder)
@@ -156,6 +156,8 @@ def estimate_run(folder: RunFolder) -> None:
     effects = estimate(trial, observations)
     folder.write_table("effects.parquet", effects)
     folder.write_table("effects.csv", effects)
+    for name, table in companions(trial, observations, effects).items():
+        folder.write_table(f"tables/{name}.csv", table)
     if trial.analysis.refuters:
         # Both load DoWhy, which takes seconds: only trials that ask for refutation pay for it.
         folder.write_table("refutations.csv", refute(trial, observations))

@@ -12,6 +12,7 @@ from causal_sae.flags import FLAGS
 from causal_sae.run_folder import RunFolder
 from causal_sae.spec.loading import parse_trial
 from causal_sae.spec.trial import Trial
+from causal_sae.tables import COMPANIONS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,6 +55,12 @@ class Run:
         """Who got which arm; None for observations that came from elsewhere."""
         return self._table_or_none("assignment.parquet")
 
+    @cached_property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The tables beside the effects that this run has, by name."""
+        found = {name: self._table_or_none(f"tables/{name}.csv") for name in COMPANIONS}
+        return {name: table for name, table in found.items() if table is not None}
+
     @property
     def report(self) -> Path:
         """The page."""
@@ -89,6 +96,7 @@ class Run:
             refutations=self._table_or_none("refutations.csv"),
             identification=text.read_text(encoding="utf-8") if text.exists() else "",
             flag_meanings=FLAGS,
+            companions=self.tables,
             trial_text=self.folder.trial_file.read_text(encoding="utf-8"),
         )
 

@@ -80,6 +80,8 @@ ASSIGNMENT = Table(
         "cluster": _TEXT,
         "propensity": _NUMBER,
         "run_order": _INTEGER,
+        "sampling_probability": _NUMBER,
+        "stratum_share": _NUMBER,
     },
     required=frozenset({"unit_id", "arm"}),
 )
@@ -99,6 +101,9 @@ OBSERVATIONS = Table(
         "status": _TEXT,
         "draw": _INTEGER,
         "sample": _INTEGER,
+        "run_order": _INTEGER,
+        "sampling_probability": _NUMBER,
+        "stratum_share": _NUMBER,
     },
     required=frozenset({"unit_id", "arm", "outcome", "value"}),
 )
@@ -157,3 +162,21 @@ FEATURES = Table(
     },
     required=frozenset({"feature", "density", "mean_activation", "decoder_norm"}),
 )
+
+
+@dataclass(frozen=True)
+class Companion:
+    """A table beside the effects, in the folder ``tables/`` of a run."""
+
+    title: str
+    explanation: str
+
+
+COMPANIONS: dict[str, Companion] = {
+    "supplementary": Companion(
+        "Supplementary analyses",
+        "The same contrasts by further estimators, as declared. They are not corrected for "
+        "multiplicity; the verdict rests on the main estimates alone.",
+    ),
+}
+"""Name of the table -> how the report calls it and what it tells the reader."""

@@ -23,7 +23,6 @@ from causal_sae.cli import app
 from causal_sae.errors import SAEError
 from causal_sae.estimation.choice import PREFERRED, UNAVAILABLE
 from causal_sae.estimation.estimators import ESTIMATORS
-from causal_sae.estimation.multiplicity import CORRECTIONS
 from causal_sae.estimation.multiplicity import UNAVAILABLE as LATER
 from causal_sae.execution.hook_points import FAMILIES, SITES, resolve
 from causal_sae.execution.metrics import METRICS
@@ -154,7 +153,7 @@ def estimators() -> str:
     rest = [(f"`{name}`", instead) for name, instead in UNAVAILABLE.items()]
     parts.append(table(("estimator", "use instead"), rest))
     parts.append("\n## Corrections\n")
-    known = [(f"`{name}`", CORRECTION_TEXTS[name]) for name in CORRECTIONS]
+    known = [(f"`{name}`", text) for name, text in CORRECTION_TEXTS.items() if name not in LATER]
     known += [(f"`{name}`", why) for name, why in LATER.items()]
     parts.append(table(("method", "meaning"), known))
     parts.append("\n## Refuters\n\nRun by DoWhy, on the contrasts of primary outcomes.\n")
@@ -171,6 +170,8 @@ CORRECTION_TEXTS = {
     "bh": "False discovery rate (Benjamini and Hochberg), independent or positively dependent "
     "tests.",
     "by": "False discovery rate under any dependence (Benjamini and Yekutieli).",
+    "dunnett": "Family-wise error of independent arms against one reference, by Welch or "
+    "difference in means, with simultaneous intervals.",
     "fixed_sequence": "Tests in the order declared, each only if all before it were significant.",
 }
 

@@ -12,6 +12,8 @@ FILES: dict[str, str] = {
     "diagnostics.csv": "The gates: check, status (`pass`, `warn`), value, limit, sentence.",
     "balance.csv": "Means of pre-treatment variables by arm, and their standardised differences. "
     "Not written where every unit is in every arm.",
+    "tables/*.csv": "Tables beside the effects, each only where it has something to say: "
+    "`supplementary.csv` (the contrasts by further estimators).",
     "refutations.csv": "What DoWhy's refuters found; only where the trial declares `refuters`.",
     "identification.txt": "Why the difference between arms is the effect, in words.",
     "figures/*.png, figures/*.svg": "The forest plot, the distributions, the manipulation check, "
@@ -32,6 +34,10 @@ MEANINGS: dict[str, dict[str, str]] = {
         "propensity": "The probability that this unit is in this arm, by design.",
         "run_order": "Crossover and latin square: the place of this arm in the unit's order, "
         "from 1. Empty otherwise.",
+        "sampling_probability": "Enriched trials: the probability with which the unit was drawn "
+        "from its pool. Empty otherwise.",
+        "stratum_share": "Enriched trials: the share of the pool that is exposed as this unit is. "
+        "Empty otherwise.",
     },
     "observations": _UNIT
     | {
@@ -45,6 +51,11 @@ MEANINGS: dict[str, dict[str, str]] = {
         "status": "`ok`, or the reason why the value is missing.",
         "draw": "Which placebo feature or random direction, from 0; empty otherwise.",
         "sample": "Which generated text, from 0; empty otherwise.",
+        "run_order": "Crossover and latin square: the place of this arm in the unit's order.",
+        "sampling_probability": "Enriched trials: the probability with which the unit was drawn "
+        "from its pool. Empty otherwise.",
+        "stratum_share": "Enriched trials: the share of the pool that is exposed as this unit is. "
+        "Empty otherwise.",
     },
     "effects": {
         "outcome": "The outcome.",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from causal_sae.errors import Place, SpecError, did_you_mean
 from causal_sae.estimation import dunnett
-from causal_sae.estimation.estimators import ESTIMATORS, Estimator, logistic, sparse
+from causal_sae.estimation.estimators import ESTIMATORS, Estimator, sparse
 from causal_sae.estimation.multiplicity import check_correction
 from causal_sae.estimation.sparsity import edits_active_only
 
@@ -19,6 +19,16 @@ if TYPE_CHECKING:
 UNAVAILABLE: dict[str, str] = {
     "mixed": "paired, whose test is the mixed model's own where every unit is in both arms, or "
     "cluster, which needs no model of what units share",
+    "crossover": "paired",
+    "wilcoxon": "paired or randomization",
+    "mann_whitney": "welch or randomization",
+    "mcnemar": "paired",
+    "poisson": "welch",
+    "wald": "cace",
+    "anderson_rubin": "cace",
+    "dowhy_iv": "cace",
+    "enriched": "cace",
+    "placebo_draws": "paired or welch",
 }
 """Estimators that a trial can name and this version refuses, with what to use instead."""
 
@@ -45,8 +55,15 @@ def structure(trial: Trial) -> Structure:
     return "blocked" if blocked else "plain"
 
 
-def choose(trial: Trial) -> tuple[str, Estimator]:
+def choose(trial: Trial, declared: str | None = None) -> tuple[str, Estimator]:
     """The name of the trial's estimator, and the estimator.
+
+    Parameters
+    ----------
+    trial:
+        Declares the estimator, the assignment and the covariates.
+    declared:
+        Another estimator than the trial's own: one of its supplementary ones.
 
     Raises
     ------
@@ -54,7 +71,7 @@ def choose(trial: Trial) -> tuple[str, Estimator]:
         When the declared estimator is not available, or does not fit the assignment or the
         covariates: names the one that does.
     """
-    name = trial.analysis.estimator
+    name = declared or trial.analysis.estimator
     chosen = automatic(trial) if name == "auto" else str(name)
     place = Place(field="analysis.estimator")
     if chosen in UNAVAILABLE:
@@ -70,10 +87,13 @@ def choose(trial: Trial) -> tuple[str, Estimator]:
     return chosen, estimator
 
 
-def choose_for(trial: Trial, contrast: Contrast, sample: Sample) -> tuple[str, Estimator]:
+def choose_for(
+    trial: Trial, contrast: Contrast, sample: Sample, declared: str | None = None
+) -> tuple[str, Estimator]:
     """As :func:`choose`, where the outcomes do not ask for another estimator.
 
-    ``logistic`` is for outcomes of 0 and 1; a trial's other outcomes get what ``auto`` takes.
+    Some estimators are for outcomes of one kind (``logistic`` for 0 and 1); a trial's other
+    outcomes get what ``auto`` takes.
     ``auto`` becomes ``sparse`` where it can see that units are untouched: every unit is in both
     arms, neither treatment nor reference edits anything where the feature is silent, and the units
     on which it is silent are exactly unchanged.
@@ -84,13 +104,15 @@ def choose_for(trial: Trial, contrast: Contrast, sample: Sample) -> tuple[str, E
         What is compared.
     sample:
         The units analysed.
+    declared:
+        Another estimator than the trial's own: one of its supplementary ones.
     """
-    name, estimator = choose(trial)
-    if name == "logistic" and not logistic.applies(sample):
+    name, estimator = choose(trial, declared)
+    if estimator.applies is not None and not estimator.applies(sample):
         return automatic(trial), ESTIMATORS[automatic(trial)]
     edits = [trial.arm(arm).intervention for arm in (contrast.treatment, contrast.reference)]
     inert = edits_active_only(edits[0]) and (edits[1].kind == "none" or edits_active_only(edits[1]))
-    chosen = trial.analysis.estimator == "auto" and name == "paired"
+    chosen = (declared or trial.analysis.estimator) == "auto" and name == "paired"
     if chosen and inert and sparse.applies(sample):
         return "sparse", sparse.ESTIMATOR
     return name, estimator
@@ -105,6 +127,8 @@ def check_analysis(trial: Trial) -> None:
         The estimator or the correction is not available or does not fit; says what does.
     """
     name, _ = choose(trial)
+    for declared in trial.analysis.supplementary:
+        choose(trial, declared)
     check_correction(trial.analysis.multiplicity.method)
     dunnett.check(trial, name)
 

@@ -17,6 +17,7 @@ from causal_sae.estimation.sample import (
     Codes,
     Mask,
     Sample,
+    Vector,
     complete_pairs,
     exposed_units,
     shared_blocks,
@@ -24,6 +25,15 @@ from causal_sae.estimation.sample import (
 
 if TYPE_CHECKING:
     from causal_sae.spec import Outcome, Trial
+
+
+KEPT = (
+    *("block", "cluster", "exposed", "received", "run_order"),
+    *("sampling_probability", "stratum_share"),
+)
+"""Columns that describe a unit or its place, not a measurement."""
+DRAW = "draw "
+"""How the columns of the single draws' values begin."""
 
 
 @dataclass(frozen=True)
@@ -52,18 +62,29 @@ def unit_values(trial: Trial, observations: pd.DataFrame) -> pd.DataFrame:
     """
     frame = add_design_columns(trial, check(trial, observations))
     covariates = [name for name in trial.analysis.covariates if name != CLEAN]
-    table = units(frame, ["block", "cluster", "exposed", *covariates])
+    table = units(frame, [*KEPT, *covariates])
     if CLEAN in frame:
         clean = frame[frame["usable"]].groupby(KEY)[CLEAN].mean()
         table = table.merge(clean.reset_index(), how="left")
     if "draw" in frame:
         draws = frame.groupby("arm")["draw"].nunique()
         table["draws"] = table["arm"].map(draws)
+        table = _with_draws(table, frame)
     return table
 
 
+def _with_draws(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+    """The values of each draw as columns ``draw 0``, ``draw 1``, ... where an arm has several."""
+    if not (table["draws"] > 1).any():
+        return table
+    usable = frame[frame["usable"]]
+    wide = usable.pivot_table(index=KEY, columns="draw", values="value", aggfunc="mean")
+    wide.columns = pd.Index([f"{DRAW}{number}" for number in range(wide.shape[1])])
+    return table.merge(wide.reset_index(), how="left", on=KEY)
+
+
 def analysed(
-    trial: Trial, values: pd.DataFrame, contrast: Contrast
+    trial: Trial, values: pd.DataFrame, contrast: Contrast, incomplete: bool = False
 ) -> tuple[Sample, tuple[str, ...]]:
     """The units of the analysis, and flags about those that are missing from it.
 
@@ -75,6 +96,8 @@ def analysed(
         As :func:`unit_values` returns them.
     contrast:
         Which arms, on which outcome.
+    incomplete:
+        Whether units that lack one arm stay, in designs where every unit is in every arm.
     """
     both = values[values["arm"].isin([contrast.treatment, contrast.reference])]
     rows = both[both["outcome"] == contrast.outcome.name]
@@ -83,7 +106,7 @@ def analysed(
     notes = (*_missingness(trial, both, rows, contrast), *_draws(rows))
     sample = _sample(trial, rows[rows["value"].notna()], contrast.treatment)
     if trial.within_unit:
-        sample, lost = complete_pairs(sample)
+        sample, lost = (sample, ()) if incomplete else complete_pairs(sample)
     else:
         sample, lost = shared_blocks(sample)
     return sample, (*notes, *lost)
@@ -126,8 +149,9 @@ def _sample(trial: Trial, rows: pd.DataFrame, treatment: str) -> Sample:
 
     kind = structure(trial)
     names = trial.analysis.covariates
-    exposed = rows.get("exposed")
-    known = exposed is not None and bool(exposed.notna().all())
+    probability = _numbers(rows, "sampling_probability")
+    order = _numbers(rows, "run_order")
+    draws = [column for column in rows if str(column).startswith(DRAW)]
     return Sample(
         unit=rows["unit_id"].to_numpy(str),
         outcome=rows["value"].to_numpy(np.float64),
@@ -136,10 +160,27 @@ def _sample(trial: Trial, rows: pd.DataFrame, treatment: str) -> Sample:
         covariate_names=tuple(names),
         block=encode("block", "blocked" in kind),
         cluster=encode("cluster", trial.assignment.cluster_by is not None),
-        exposed=exposed.to_numpy(bool) if known and exposed is not None else None,
+        exposed=_flags(rows, "exposed"),
         clean=rows[CLEAN].to_numpy(np.float64) if CLEAN in rows else None,
+        received=_flags(rows, "received"),
+        order=None if order is None else order.astype(np.int64),
+        weight=None if probability is None else 1 / probability,
+        stratum_share=_numbers(rows, "stratum_share"),
+        draws=rows[draws].to_numpy(np.float64) if draws else None,
         seed=trial.seed,
     )
+
+
+def _flags(rows: pd.DataFrame, column: str) -> Mask | None:
+    """[n] a column of yes and no; None where it is absent or has gaps."""
+    known = column in rows and bool(rows[column].notna().all())
+    return rows[column].to_numpy(bool) if known else None
+
+
+def _numbers(rows: pd.DataFrame, column: str) -> Vector | None:
+    """[n] a column of numbers; None where it is absent or has gaps."""
+    known = column in rows and bool(rows[column].notna().all())
+    return rows[column].to_numpy(np.float64) if known else None
 
 
 def _missingness(

@@ -11,7 +11,7 @@ import pandas as pd
 
 from causal_sae import flags as codes
 from causal_sae.estimation import dunnett
-from causal_sae.estimation.choice import check_analysis, choose_for, structure
+from causal_sae.estimation.choice import check_analysis, choose, choose_for, structure
 from causal_sae.estimation.contrasts import Contrast, analysed, exposed_stratum, unit_values
 from causal_sae.estimation.effect_sizes import effect_size
 from causal_sae.estimation.finite_population import is_known, known_effect
@@ -61,7 +61,7 @@ def estimate(
     check_analysis(trial)
     values = unit_values(trial, observations)
     rows = [
-        _row(trial, values, Contrast(outcome, treatment, reference))
+        effect_row(trial, values, Contrast(outcome, treatment, reference))
         for outcome in trial.outcomes
         for treatment, reference in trial.contrasts
     ]
@@ -71,10 +71,24 @@ def estimate(
     return table.assign(flags=pd.array([codes.join(found) for found in final], dtype="string"))
 
 
-def _row(trial: Trial, values: pd.DataFrame, contrast: Contrast) -> dict[str, object]:
-    """One row of the table of effects, before the correction for multiplicity."""
-    sample, notes = analysed(trial, values, contrast)
-    name, estimator = choose_for(trial, contrast, sample)
+def effect_row(
+    trial: Trial, values: pd.DataFrame, contrast: Contrast, declared: str | None = None
+) -> dict[str, object]:
+    """One row of the table of effects, before the correction for multiplicity.
+
+    Parameters
+    ----------
+    trial:
+        Declares the analysis.
+    values:
+        As :func:`causal_sae.estimation.contrasts.unit_values` returns them.
+    contrast:
+        Which arms, on which outcome.
+    declared:
+        Another estimator than the trial's own: one of its supplementary ones.
+    """
+    sample, notes = analysed(trial, values, contrast, choose(trial, declared)[1].incomplete)
+    name, estimator = choose_for(trial, contrast, sample, declared)
     if estimator.stratum == "exposed":
         sample, lost = exposed_stratum(trial, sample)
         notes = (*notes, *lost)

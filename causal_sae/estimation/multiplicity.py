@@ -59,6 +59,9 @@ DUNNETT = "dunnett"
 """Needs more of a row than its p-value: see :mod:`causal_sae.estimation.dunnett`."""
 
 UNAVAILABLE: dict[str, str] = {
+    "tsbh": "is not available yet; use bh",
+    "single_step": "is not available yet; use dunnett or holm",
+    "graphical": "is not available yet; use fixed_sequence or holm",
     "maxt": "is not available yet; use `dunnett` for independent arms against one reference, or "
     "use holm, which controls the same error rate under any dependence",
 }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,17 @@ class Sample:
     """[n] whether the feature fires on the untouched prompt, where that was recorded."""
     clean: Vector | None = None
     """[n] the untouched model's outcome, where that was recorded."""
+    received: Mask | None = None
+    """[n] whether the edit was delivered to the unit, where that was recorded."""
+    order: Codes | None = None
+    """[n] at which place in its unit's sequence of arms the row was run, from 1, where recorded."""
+    weight: Vector | None = None
+    """[n] one over the probability with which the unit was sampled from its pool; None: all were
+    taken."""
+    stratum_share: Vector | None = None
+    """[n] the share of the pool that is exposed as this unit is, where units were sampled."""
+    draws: Matrix | None = None
+    """[n, d] the outcome by draw, NaN where an arm has fewer; None: no arm has several."""
     seed: int = 0
     """The trial's seed, for inference that draws."""
 
@@ -52,17 +63,11 @@ class Sample:
 
     def take(self, rows: Mask) -> Sample:
         """The sample of those rows."""
-        return replace(
-            self,
-            unit=self.unit[rows],
-            outcome=self.outcome[rows],
-            treated=self.treated[rows],
-            covariates=self.covariates[rows],
-            block=None if self.block is None else self.block[rows],
-            cluster=None if self.cluster is None else self.cluster[rows],
-            exposed=None if self.exposed is None else self.exposed[rows],
-            clean=None if self.clean is None else self.clean[rows],
-        )
+        columns = {column.name: getattr(self, column.name) for column in fields(self)}
+        taken: dict[str, Any] = {
+            name: values[rows] for name, values in columns.items() if isinstance(values, np.ndarray)
+        }
+        return replace(self, **taken)
 
 
 def within_units(sample: Sample) -> bool:

@@ -14,7 +14,7 @@ from causal_sae.reporting.figures import draw
 from causal_sae.reporting.files import replacing
 from causal_sae.reporting.svg import inline
 from causal_sae.reporting.verdict import judge
-from causal_sae.tables import EFFECTS
+from causal_sae.tables import COMPANIONS, EFFECTS
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -104,6 +104,7 @@ def _context(record: TrialRecord, rows: tuple[Effect, ...]) -> dict[str, object]
         "analysis_sets": sections.analysis_sets(rows),
         "harm_bound": sections.harm_bound,
         "refutations": _records(record.refutations),
+        "companions": [_companion(name, table) for name, table in record.companions.items()],
         "missing": sections.missing(record.observations),
         "flags": sections.flags(rows, record.flag_meanings),
         "registration": sections.registration(trial, manifest),
@@ -134,6 +135,18 @@ def _full_rows(effects: pd.DataFrame) -> list[list[tuple[str, str]]]:
     """Every cell as (what is shown, the exact value)."""
     full = EFFECTS.conform(effects)
     return [[_cell(full[name].iloc[i], name) for name in EFFECTS.columns] for i in range(len(full))]
+
+
+def _companion(name: str, table: pd.DataFrame) -> dict[str, object]:
+    """A table beside the effects: its title, what it tells, its filled columns and its cells."""
+    filled = [str(column) for column in table if table[column].notna().any()]
+    return {
+        "name": name,
+        "title": COMPANIONS[name].title,
+        "explanation": COMPANIONS[name].explanation,
+        "columns": filled,
+        "rows": [[_cell(row[column], column) for column in filled] for _, row in table.iterrows()],
+    }
 
 
 def _cell(value: object, column: str) -> tuple[str, str]:

@@ -86,6 +86,8 @@ class TrialRecord:
         Code of a flag to the sentence that explains it: ``causal_sae.estimation.FLAGS``.
     trial_text:
         The trial file as it was run; default: written from ``trial``.
+    companions:
+        The tables beside the effects, by their name in :data:`causal_sae.tables.COMPANIONS`.
     """
 
     trial: Trial
@@ -100,6 +102,7 @@ class TrialRecord:
     identification: str = ""
     flag_meanings: Mapping[str, str] = field(default_factory=dict)
     trial_text: str = ""
+    companions: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
 def main_outcome(trial: Trial) -> str:

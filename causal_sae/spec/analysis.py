@@ -18,11 +18,22 @@ Estimator = Literal[
     "block",
     "cluster",
     "paired",
+    "sparse",
+    "crossover",
     "mixed",
-    "cace",
+    "wilcoxon",
+    "mann_whitney",
+    "mcnemar",
     "logistic",
+    "poisson",
+    "cace",
+    "wald",
+    "anderson_rubin",
+    "enriched",
+    "placebo_draws",
     "randomization",
     "dowhy",
+    "dowhy_iv",
 ]
 Correction = Literal[
     "none",
@@ -32,9 +43,25 @@ Correction = Literal[
     "hommel",
     "bh",
     "by",
+    "tsbh",
     "dunnett",
+    "single_step",
     "maxt",
     "fixed_sequence",
+    "graphical",
+]
+EffectSize = Literal[
+    "auto",
+    "hedges_g",
+    "cohen_d",
+    "glass_delta",
+    "cohen_dz",
+    "cliff_delta",
+    "cles",
+    "risk_difference",
+    "risk_ratio",
+    "odds_ratio",
+    "rate_ratio",
 ]
 Refuter = Literal["placebo_treatment", "random_common_cause", "data_subset"]
 
@@ -59,6 +86,11 @@ class Analysis(Spec):
     """Pairs ``[treatment, reference]``; default: every arm against ``reference``."""
     estimator: Estimator = "auto"
     """``auto`` follows the assignment."""
+    supplementary: tuple[Estimator, ...] = ()
+    """Further estimators of the same contrasts, in a table of their own that is not corrected for
+    multiplicity: they support the main estimates and never replace them."""
+    effect_size: EffectSize = "auto"
+    """The standardised effect of the table of effects; ``auto`` follows outcome and design."""
     covariates: tuple[str, ...] = ()
     """Pre-treatment columns: of the prompts, or ``clean_outcome`` (the untouched model's)."""
     multiplicity: Multiplicity = Multiplicity()

@@ -28,3 +28,7 @@ class Estimator:
     sample, the effect, and the side of estimates that speaks against it."""
     stratum: Literal["all", "exposed"] = "all"
     """Whose effect it estimates: every unit's, or that of the units on which the feature fires."""
+    applies: Callable[[Sample], bool] | None = None
+    """Whether it is for outcomes like these; a trial's other outcomes get what ``auto`` takes."""
+    incomplete: bool = False
+    """Whether it can use units of a design within units that lack an outcome in one arm."""

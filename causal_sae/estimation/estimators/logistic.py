@@ -92,4 +92,4 @@ def risk_difference(outcome: Vector, x: Matrix) -> tuple[float, float]:
     return effect, float(np.sqrt(np.sum(influence**2) / n**2 * n / (n - k)))
 
 
-ESTIMATOR = Estimator(fit, frozenset({"plain"}), covariates="allowed")
+ESTIMATOR = Estimator(fit, frozenset({"plain"}), covariates="allowed", applies=applies)

@@ -1,0 +1,39 @@
+"""Tables beside the table of effects: one function each; this dict is the list of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from causal_sae.estimation.supplementary import supplementary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from causal_sae.spec import Trial
+
+Companion = Callable[["Trial", "pd.DataFrame", "pd.DataFrame"], "pd.DataFrame"]
+"""A trial, its observations and its effects in; a table out, empty where there is nothing."""
+
+COMPANIONS: dict[str, Companion] = {
+    "supplementary": supplementary,
+}
+"""Name of the table (a key of :data:`causal_sae.tables.COMPANIONS`) -> what makes it."""
+
+
+def companions(
+    trial: Trial, observations: pd.DataFrame, effects: pd.DataFrame
+) -> dict[str, pd.DataFrame]:
+    """The tables that have something to say about this trial, by name.
+
+    Parameters
+    ----------
+    trial:
+        The declaration.
+    observations:
+        As for :func:`causal_sae.estimation.estimate`.
+    effects:
+        What it returned.
+    """
+    made = {name: make(trial, observations, effects) for name, make in COMPANIONS.items()}
+    return {name: table for name, table in made.items() if not table.empty}

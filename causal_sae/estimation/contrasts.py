@@ -167,6 +167,7 @@ def _sample(trial: Trial, rows: pd.DataFrame, treatment: str) -> Sample:
         weight=None if probability is None else 1 / probability,
         stratum_share=_numbers(rows, "stratum_share"),
         draws=rows[draws].to_numpy(np.float64) if draws else None,
+        se_type=trial.analysis.se_type,
         seed=trial.seed,
     )
 

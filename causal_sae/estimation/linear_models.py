@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from statsmodels.regression.linear_model import WLS
 
-from causal_sae.estimation.sample import Codes, Mask, Matrix, Sample, Vector
+from causal_sae.estimation.sample import Codes, Mask, Matrix, Sample, SEType, Vector
 
 LEVERAGE = 1e-10
 """Residual variance shares below this are zero: a row (or a cluster) fits itself."""
@@ -25,8 +25,10 @@ class Coefficient:
 UNFITTED = Coefficient(np.nan, np.nan, np.nan)
 
 
-def hc2(y: Vector, x: Matrix, weights: Vector | None = None) -> Coefficient:
-    """The coefficient of the last column, with an HC2 standard error and n - k degrees of freedom.
+def robust(
+    y: Vector, x: Matrix, weights: Vector | None = None, se_type: SEType = "HC2"
+) -> Coefficient:
+    """The coefficient of the last column, with an HC standard error and n - k degrees of freedom.
 
     Parameters
     ----------
@@ -36,16 +38,18 @@ def hc2(y: Vector, x: Matrix, weights: Vector | None = None) -> Coefficient:
         [n, k] the design, of full rank; the column of interest is the last.
     weights:
         [n] positive weights; default: all 1.
+    se_type:
+        ``HC2`` is unbiased under equal variances; ``HC3`` errs on the side of width.
 
     Notes
     -----
-    ``estimatr::lm_robust(se_type = "HC2")``. For a two-arm comparison without covariates the
+    ``estimatr::lm_robust(se_type = "HC2")``. For a two-arm comparison without covariates the HC2
     standard error is Neyman's.
     """
     n, k = x.shape
     if n <= k or np.any(1 - _leverage(x, weights) < LEVERAGE):
         return UNFITTED
-    fit = WLS(y, x, weights=1.0 if weights is None else weights).fit(cov_type="HC2", use_t=True)
+    fit = WLS(y, x, weights=1.0 if weights is None else weights).fit(cov_type=se_type, use_t=True)
     return Coefficient(float(fit.params[-1]), float(fit.bse[-1]), float(n - k))
 
 

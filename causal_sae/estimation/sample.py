@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ Vector: TypeAlias = NDArray[np.float64]
 Matrix: TypeAlias = NDArray[np.float64]
 Codes: TypeAlias = NDArray[np.int64]
 Mask: TypeAlias = NDArray[np.bool_]
+SEType: TypeAlias = Literal["HC2", "HC3"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Sample:
     """[n] the share of the pool that is exposed as this unit is, where units were sampled."""
     draws: Matrix | None = None
     """[n, d] the outcome by draw, NaN where an arm has fewer; None: no arm has several."""
+    se_type: SEType = "HC2"
+    """Which heteroskedasticity-robust standard error least squares gives."""
     seed: int = 0
     """The trial's seed, for inference that draws."""
 

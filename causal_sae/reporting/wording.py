@@ -63,6 +63,7 @@ ESTIMATORS = {
     "ancova": "covariate-adjusted difference with HC2 standard errors",
     "lin": "Lin's fully interacted regression with HC2 standard errors",
     "block": "block-weighted difference in means",
+    "fixed_effects": "least squares with block fixed effects",
     "cluster": "difference in means with CR2 standard errors",
     "paired": "mean within-prompt difference, paired t",
     "sparse": "share of prompts with the feature active times the mean effect among them",

@@ -10,7 +10,7 @@ import numpy as np
 
 from causal_sae.estimation.estimators.base import Estimator
 from causal_sae.estimation.inference import Estimate, student, unknown
-from causal_sae.estimation.linear_models import design, hc2, usable_covariates
+from causal_sae.estimation.linear_models import design, robust, usable_covariates
 from causal_sae.estimation.sample import Sample
 
 
@@ -21,7 +21,7 @@ def fit(sample: Sample, alpha: float) -> Estimate:
         return unknown("too_few_units")
     covariates, flags = usable_covariates(sample, design(sample.treated))
     x = design(covariates, sample.treated)
-    effect = hc2(sample.outcome - sample.outcome.mean(), x)
+    effect = robust(sample.outcome - sample.outcome.mean(), x, se_type=sample.se_type)
     if np.isnan(effect.std_error):
         return unknown("singular", *flags)
     return student(effect.estimate, effect.std_error, effect.df, alpha, flags)

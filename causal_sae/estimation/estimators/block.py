@@ -17,7 +17,7 @@ import numpy as np
 
 from causal_sae.estimation.estimators.base import Estimator
 from causal_sae.estimation.inference import Estimate, student, unknown
-from causal_sae.estimation.linear_models import design, hc2, indicators, usable_covariates
+from causal_sae.estimation.linear_models import design, indicators, robust, usable_covariates
 from causal_sae.estimation.sample import Codes, Mask, Sample, Vector, block_counts
 
 SAME = 1e-12
@@ -76,7 +76,7 @@ def _regression(sample: Sample, block: Codes, alpha: float) -> Estimate:
     dummies = indicators(block)
     covariates, flags = usable_covariates(sample, design(dummies, sample.treated))
     x = design(dummies, covariates, sample.treated)
-    effect = hc2(sample.outcome - sample.outcome.mean(), x, weights)
+    effect = robust(sample.outcome - sample.outcome.mean(), x, weights, sample.se_type)
     if np.isnan(effect.std_error):
         return unknown("singular", *flags)
     flags = (*flags, "block_regression", *(() if equal else ("probability_weighted",)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from causal_sae.estimation.estimators.base import Estimator
 from causal_sae.estimation.inference import Estimate, student, unknown
-from causal_sae.estimation.linear_models import design, hc2
+from causal_sae.estimation.linear_models import design, robust
 from causal_sae.estimation.sample import Sample
 
 
@@ -18,7 +18,7 @@ def fit(sample: Sample, alpha: float) -> Estimate:
     if min(len(treatment), len(reference)) < 2:
         return unknown("too_few_units")
     centre = sample.outcome.mean()
-    effect = hc2(sample.outcome - centre, design(sample.treated))
+    effect = robust(sample.outcome - centre, design(sample.treated), se_type=sample.se_type)
     return student(effect.estimate, effect.std_error, effect.df, alpha)
 
 

@@ -41,6 +41,7 @@ RULES: tuple[Rule, ...] = (
     outcomes.primary_outcome,
     outcomes.margins_of_guardrails,
     analysis.estimator_fits_assignment,
+    analysis.robust_errors_are_used,
     analysis.one_reference_for_dunnett,
     analysis.covariates_are_pre_treatment,
     arms.factorial_cells,

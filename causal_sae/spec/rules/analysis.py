@@ -22,6 +22,7 @@ INDEPENDENT = frozenset(
         "ancova",
         "lin",
         "block",
+        "fixed_effects",
         "cluster",
         "logistic",
         "dowhy",
@@ -32,6 +33,8 @@ WITHIN_ESTIMATORS = ("auto", "paired", "mixed", "randomization")
 CLUSTERED = frozenset({"cluster", "block_cluster"})
 CLUSTER_ESTIMATORS = ("auto", "cluster", "mixed", "randomization")
 ADJUSTED = frozenset({"ancova", "lin"})
+ROBUST = frozenset({"difference_in_means", "ancova", "lin", "block", "fixed_effects"})
+"""The estimators whose standard error is heteroskedasticity-robust least squares."""
 UNADJUSTED = frozenset({"welch", "difference_in_means"})
 
 
@@ -105,10 +108,11 @@ def _misfit(trial: Trial) -> str | None:
 
 def _lacking(trial: Trial) -> str | None:
     estimator = trial.analysis.estimator
-    if estimator == "block" and not getattr(trial.assignment, "block_by", None):
+    blocks = getattr(trial.assignment, "block_by", None)
+    if estimator in {"block", "fixed_effects"} and not blocks:
         return (
-            f"'block' needs blocks, which {trial.assignment.method} assignment does not have; use "
-            "`method: block` with `block_by`, or `estimator: auto`."
+            f"{estimator!r} needs blocks, which {trial.assignment.method} assignment does not have; "
+            "use `method: block` with `block_by`, or `estimator: auto`."
         )
     if estimator == "cluster" and trial.assignment.cluster_by is None:
         return "'cluster' needs clusters; add `cluster_by` to the assignment, or use `auto`."
@@ -125,6 +129,18 @@ def _lacking(trial: Trial) -> str | None:
             "remove them."
         )
     return None
+
+
+def robust_errors_are_used(trial: Trial) -> Iterator[Problem]:
+    """A choice of standard error that no estimator of the trial reads would be ignored."""
+    names = {trial.analysis.estimator, *trial.analysis.supplementary}
+    if trial.analysis.se_type != "HC2" and not names & ROBUST:
+        yield Problem(
+            ("analysis", "se_type"),
+            f"{trial.analysis.se_type} is read by {', '.join(sorted(ROBUST))} only, but the "
+            f"estimator is {trial.analysis.estimator!r}; name one of these, or leave `se_type` "
+            "out.",
+        )
 
 
 def _repeated(trial: Trial) -> bool:

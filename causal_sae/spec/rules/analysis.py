@@ -111,8 +111,9 @@ def _lacking(trial: Trial) -> str | None:
     blocks = getattr(trial.assignment, "block_by", None)
     if estimator in {"block", "fixed_effects"} and not blocks:
         return (
-            f"{estimator!r} needs blocks, which {trial.assignment.method} assignment does not have; "
-            "use `method: block` with `block_by`, or `estimator: auto`."
+            f"{estimator!r} needs blocks, which {trial.assignment.method} assignment does not "
+            "have; use "
+            "`method: block` with `block_by`, or `estimator: auto`."
         )
     if estimator == "cluster" and trial.assignment.cluster_by is None:
         return "'cluster' needs clusters; add `cluster_by` to the assignment, or use `auto`."

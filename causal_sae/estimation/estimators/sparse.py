@@ -8,7 +8,7 @@ that suits it, and the two are combined:
 
 - the share: Wilson's score interval;
 - the effect among exposed units: Student's t with the degrees of freedom of these units alone,
-  after Hall's (1992) correction for skewness;
+  widened to Hall's (1992) limits for a skewed mean (:mod:`causal_sae.estimation.skewness`);
 - their product: the variance estimates recovered from both intervals (Zou and Donner 2008), and
   never nearer to zero's other side than the product of the factors' own limits.
 
@@ -19,14 +19,13 @@ interval leaves out zero exactly when p is below alpha.
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 from causal_sae.estimation.estimators import paired
 from causal_sae.estimation.estimators.base import Estimator
 from causal_sae.estimation.inference import Estimate
 from causal_sae.estimation.sample import Sample, Vector, differences, exposed_units
-from causal_sae.estimation.skewness import skewness, transformed, untransformed
+from causal_sae.estimation.skewness import limits, third_cumulant
 
 Interval = tuple[float, float]
 
@@ -68,15 +67,24 @@ def _product(among: Vector, n: int, alpha: float) -> Estimate:
     """
     m, share = len(among), len(among) / n
     mean, error = float(among.mean()), float(among.std(ddof=1) / np.sqrt(m))
-    skew = skewness(among)
-    statistic = transformed(mean / error, skew, m)
-    reach = float(stats.t.ppf(1 - alpha / 2, m - 1))
-    effect = tuple(mean - error * untransformed(q, skew, m) for q in (reach, -reach))
-    rate = proportion_confint(m, n, alpha=alpha, method="wilson")
-    low, high = combined(share, (float(rate[0]), float(rate[1])), mean, (effect[0], effect[1]))
+    effect = limits(mean, error, m - 1, third_cumulant(among), alpha)
+    low, high = combined(share, wilson(m, n, alpha), mean, (effect.low, effect.high))
     variance = (share * error) ** 2 + mean**2 * share * (1 - share) / n
-    p_value = float(2 * stats.t.sf(abs(statistic), m - 1))
-    return Estimate(share * mean, float(np.sqrt(variance)), statistic, m - 1, p_value, low, high)
+    return Estimate(
+        share * mean,
+        float(np.sqrt(variance)),
+        effect.statistic,
+        m - 1,
+        effect.p_value,
+        low,
+        high,
+    )
+
+
+def wilson(count: float, n: float, alpha: float) -> Interval:
+    """Wilson's score interval of a share."""
+    low, high = proportion_confint(count, n, alpha=alpha, method="wilson")
+    return float(low), float(high)
 
 
 def combined(share: float, rate: Interval, mean: float, effect: Interval) -> Interval:

@@ -67,16 +67,21 @@ FLAGS: dict[str, str] = {
     "analysed one by one: blocks count by their precision rather than by their size.",
     "fixed_draws": "An arm averages over this many random or placebo draws; the interval speaks "
     "of these draws, not of others that could have been made.",
-    "margin_test": "The p-value and the statistic are those of the one-sided non-inferiority test "
-    "against the guardrail's margin; the interval is two-sided.",
+    "margin_test": "The p-value and the statistic are those of the test against the margin (where "
+    "either direction harms, of the one of two one-sided tests that rejects less). The interval has "
+    "level 1 - 2 alpha: before any correction, the margin is excluded exactly when the interval "
+    "stops short of it.",
     "no_margin": "The guardrail has no margin, so non-inferiority cannot be shown.",
     "non_inferior": "Harm as large as the margin is excluded.",
+    "equivalent": "A change as large as the margin is excluded in both directions.",
+    "equivalence_not_shown": "A change as large as the margin is not excluded; that is not "
+    "evidence of a change.",
     "harm_not_excluded": "Harm as large as the margin is not excluded; that is not evidence of "
     "harm, and never evidence of safety.",
     "simultaneous_interval": "The interval belongs to a set that holds all effects of its family "
     "at once with the level stated.",
     "p_missing": "There is no p-value; the family counts only the tests that exist.",
-    "post_hoc": "This comparison was not in the registered trial.",
+    "post_hoc": "This comparison, or this way of making it, was not in the registered trial.",
 }
 """Code -> the sentence that explains it. A code may carry a number: ``few_clusters:6``."""
 

@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -25,6 +25,15 @@ from rich.console import Console
 
 from causal_sae.errors import DataError, InputError, Place, SpecError
 from causal_sae.progress import bar, busy
+from causal_sae.registration import (
+    Amendment,
+    Lock,
+    deviations,
+    lock_path,
+    plan_of,
+    read_lock,
+    write_lock,
+)
 from causal_sae.run import Run
 from causal_sae.run_folder import RunFolder, RunStopped, choose_folder, require_free
 from causal_sae.spec.declared import trial_file
@@ -95,6 +104,7 @@ def run_trial(
     require_free(target, resume)
     with busy(console, "loading torch"):
         from causal_sae.execution.backends import open_backend  # noqa: PLC0415
+    lock = read_lock(lock_path(declared))
     with located(declared), clock.stage("set up"):
         spec = declared.trial
         check_files(declared)
@@ -117,11 +127,14 @@ def run_trial(
     with located(declared), clock.stage("gates"), busy(console, "checking the gates"):
         gates = engine.check(plan)
     manifest = _manifest(declared, engine, identity, excluded) | _resumed(folder)
+    manifest |= _registration(lock, declared.trial, identity)
     # The manifest stands first: from then on a run that is killed can be resumed.
     folder.write_manifest(manifest)
     folder.sweep()
     try:
         folder.write_text("trial.yaml", declared.text)
+        if lock is not None:
+            write_lock(lock, folder.lock)
         folder.write_table("assignment.parquet", assignment)
         checks = [*(asdict(gate) for gate in gates), *_ratio_check(ratio)]
         folder.write_table("diagnostics.csv", _frame(checks))
@@ -142,7 +155,13 @@ def run_trial(
 
 def estimate_run(folder: RunFolder) -> None:
     """Estimate the effects of a run from its saved observations; never loads torch."""
-    from causal_sae.estimation import companions, estimate, identify, refute  # noqa: PLC0415
+    from causal_sae.estimation import (  # noqa: PLC0415
+        companions,
+        estimate,
+        identify,
+        refute,
+        unregistered,
+    )
     from causal_sae.randomization import balance_table  # noqa: PLC0415
 
     run = Run(folder)
@@ -153,10 +172,13 @@ def estimate_run(folder: RunFolder) -> None:
             Place(file=folder.path),
         )
     trial, observations = run.trial, run.observations
-    effects = estimate(trial, observations)
+    lock = read_lock(folder.lock)
+    effects = estimate(trial, observations, None if lock is None else lock.trial)
     folder.write_table("effects.parquet", effects)
     folder.write_table("effects.csv", effects)
     for name, table in companions(trial, observations, effects).items():
+        if name == "supplementary" and lock is not None and lock.trial is not None:
+            table = unregistered(table, lock.trial)
         folder.write_table(f"tables/{name}.csv", table)
     if trial.analysis.refuters:
         # Both load DoWhy, which takes seconds: only trials that ask for refutation pay for it.
@@ -191,10 +213,14 @@ def estimate_observations(
     with located(declared):
         estimate(declared.trial, table)
         folder = choose_folder(Path(), declared.trial.name, Path(out), False, {})
+    lock = read_lock(lock_path(declared))
     folder.write_text("trial.yaml", declared.text)
+    if lock is not None:
+        write_lock(lock, folder.lock)
     folder.write_table("observations/part-00000.parquet", table)
     manifest = {"hashes": {"trial": fingerprint(declared.trial)}, "status": "done"}
     manifest |= {"versions": _versions(), "finished": _now(), "source": "foreign observations"}
+    manifest |= _registration(lock, declared.trial, {})
     folder.write_manifest(manifest)
     estimate_run(folder)
     report_run(folder)
@@ -222,6 +248,63 @@ def assign_trial(trial: Trial | TrialFile | str | Path) -> pd.DataFrame:
         assignment = assign(declared.trial, read_prompts(declared.trial, declared.folder))
         sample_ratio_check(declared.trial, assignment).require()
     return assignment
+
+
+def register_trial(
+    trial: Trial | TrialFile | str | Path, *, amend: bool = False, console: Console | None = None
+) -> tuple[Path, Path]:
+    """Freeze a trial's plan: a lock beside its file, and a protocol in plain text.
+
+    The model and the SAE are loaded, so that a plan that could not run is not registered.
+
+    Parameters
+    ----------
+    trial:
+        The trial, or its file.
+    amend:
+        Replace an earlier registration; what changed is recorded in the new one.
+    console:
+        Where progress is shown.
+
+    Returns
+    -------
+    The paths of the lock and of the protocol.
+
+    Raises
+    ------
+    InputError
+        The trial cannot run, or is registered already.
+    """
+    from causal_sae.estimation import check_analysis  # noqa: PLC0415 - loads statsmodels
+    from causal_sae.reporting.protocol import protocol  # noqa: PLC0415
+
+    console = console or Console(stderr=True)
+    declared = trial_file(trial)
+    path = lock_path(declared)
+    with located(declared):
+        before = read_lock(path)
+        if before is not None and not amend:
+            raise SpecError(
+                f"is registered since {before.registered}; a plan that changed is registered again "
+                "by --amend, which keeps the record of what changed",
+                Place(file=path),
+            )
+        check_files(declared)
+        check_analysis(declared.trial)
+        with busy(console, "loading torch"):
+            from causal_sae.execution.backends import open_backend  # noqa: PLC0415
+        prompts = read_prompts(declared.trial, declared.folder)
+        engine = open_backend("local", declared.trial, declared.folder, prompts, console)
+    lock = Lock(_now(), plan_of(declared.trial), _identity(declared, engine), _versions())
+    if before is not None:
+        changes = deviations(before, declared.trial, lock.hashes, lock.versions)
+        former = Amendment(before.registered, before.seal, tuple(changes))
+        lock = replace(lock, amendments=(*before.amendments, former))
+    text = protocol(declared.trial, lock.registered, lock.hashes, lock.versions)
+    plain = path.with_suffix(".protocol.txt")
+    plain.write_text(text, encoding="utf-8")
+    write_lock(lock, path)
+    return path, plain
 
 
 def report_run(folder: RunFolder) -> None:
@@ -333,8 +416,17 @@ def _manifest(
         "device": engine.describe()["execution"]["device"],
         "execution": engine.describe()["execution"],
         "excluded": {reason: reasons.count(reason) for reason in sorted(set(reasons))},
-        "registered": None,
-        "deviations": [],
+    }
+
+
+def _registration(lock: Lock | None, trial: Trial, hashes: Mapping[str, str]) -> dict[str, Any]:
+    """What the manifest says of the registration: when, and what is not as registered."""
+    if lock is None:
+        return {"registered": None, "deviations": []}
+    return {
+        "registered": lock.registered,
+        "amended": [asdict(amendment) for amendment in lock.amendments],
+        "deviations": deviations(lock, trial, hashes, _versions()),
     }
 
 

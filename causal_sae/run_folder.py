@@ -28,6 +28,11 @@ class RunFolder:
         return self.path / "trial.yaml"
 
     @property
+    def lock(self) -> Path:
+        """The registration that the run was held against."""
+        return self.path / "trial.lock"
+
+    @property
     def observations(self) -> Path:
         """The folder of the observations' shards."""
         return self.path / "observations"

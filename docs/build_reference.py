@@ -119,7 +119,7 @@ def metrics() -> str:
     rows = []
     for kind in get_args(get_args(outcomes.Outcome)[0]):
         name = str(kind.model_fields["metric"].default)
-        shared = {"name", "role", "margin", "harm", "metric"}
+        shared = {"name", "role", "margin", "harm", "bounds", "metric"}
         keys = ", ".join(f"`{key}`" for key in kind.model_fields if key not in shared)
         runs = "yes" if name in METRICS else "declared, not yet run"
         rows.append((f"`{name}`", plain(kind.__doc__), keys, runs))

@@ -6,6 +6,7 @@ FILES: dict[str, str] = {
     "trial.yaml": "The trial as it was run, word for word.",
     "manifest.json": "Hashes of trial, prompts, model and SAE; versions, seed, device, timings, "
     "deviations, status.",
+    "trial.lock": "The registration that the run was held against; only where there is one.",
     "assignment.parquet": "Who got which arm, and with what probability.",
     "observations/*.parquet": "What was measured: one row a unit, arm and outcome.",
     "effects.parquet, effects.csv": "The result: one row an outcome and contrast.",

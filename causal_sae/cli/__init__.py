@@ -19,6 +19,7 @@ from causal_sae.cli import (
     estimate,
     export,
     fetch,
+    register,
     report,
     run,
     schema,
@@ -88,7 +89,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (doctor, fetch, validate, assign, run, estimate, report, export, schema):
+for command in (doctor, fetch, validate, register, assign, run, estimate, report, export, schema):
     app.command(command.NAME)(speaking(command.command))
 
 

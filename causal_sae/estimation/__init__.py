@@ -4,6 +4,7 @@ from causal_sae.estimation.choice import check_analysis
 from causal_sae.estimation.companions import companions
 from causal_sae.estimation.effects import estimate
 from causal_sae.estimation.refutation import graph, identify, refute
+from causal_sae.estimation.supplementary import unregistered
 from causal_sae.flags import FLAGS, explain
 
 __all__ = [
@@ -15,4 +16,5 @@ __all__ = [
     "graph",
     "identify",
     "refute",
+    "unregistered",
 ]

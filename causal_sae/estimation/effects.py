@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from causal_sae import flags as codes
-from causal_sae.estimation import dunnett
 from causal_sae.estimation.choice import check_analysis, choose, choose_for, structure
 from causal_sae.estimation.contrasts import Contrast, analysed, exposed_stratum, unit_values
 from causal_sae.estimation.effect_sizes import effect_size
 from causal_sae.estimation.finite_population import is_known, known_effect
-from causal_sae.estimation.guardrails import against_margin, verdict
+from causal_sae.estimation.guardrails import (
+    against_margin,
+    beyond_of,
+    has_margin,
+    interval_alpha,
+    is_claim,
+    verdict,
+)
 from causal_sae.estimation.inference import settle
-from causal_sae.estimation.multiplicity import adjust
+from causal_sae.estimation.multiplicity import SAMPLE, adjust
 from causal_sae.estimation.sample import Vector
 from causal_sae.estimation.sparsity import sparsity_flags
 from causal_sae.tables import EFFECTS
@@ -65,8 +70,9 @@ def estimate(
         for outcome in trial.outcomes
         for treatment, reference in trial.contrasts
     ]
-    effects = adjust(pd.DataFrame(rows), trial.analysis.multiplicity, trial.analysis.alpha)
-    table = EFFECTS.conform(effects.drop(columns=dunnett.LOADING))
+    analysis = trial.analysis
+    effects = adjust(pd.DataFrame(rows), analysis.multiplicity, analysis.alpha, trial, values)
+    table = EFFECTS.conform(effects)
     final = [_final_flags(trial, row, registered) for _, row in table.iterrows()]
     return table.assign(flags=pd.array([codes.join(found) for found in final], dtype="string"))
 
@@ -92,13 +98,13 @@ def effect_row(
     if estimator.stratum == "exposed":
         sample, lost = exposed_stratum(trial, sample)
         notes = (*notes, *lost)
-    alpha = trial.analysis.alpha
+    alpha = interval_alpha(contrast.outcome, trial.analysis.alpha)
     fitted = settle(estimator.fit(sample, alpha), sample.outcome)
     size = effect_size(sample, fitted, structure(trial), alpha)
     if is_known(trial):
         fitted = known_effect(trial, contrast, sample, fitted, notes)
-    if contrast.outcome.role == "guardrail":
-        beyond = None if estimator.beyond is None else partial(estimator.beyond, sample)
+    if is_claim(contrast.outcome):
+        beyond = beyond_of(estimator, sample, fitted, alpha)
         fitted = against_margin(fitted, contrast.outcome, beyond)
     treatment, reference = sample.arms
     edit = trial.arm(contrast.treatment).intervention
@@ -124,7 +130,7 @@ def effect_row(
         "effect_size_low": size.low,
         "effect_size_high": size.high,
         "flags": codes.join(inference["flags"]),
-        dunnett.LOADING: dunnett.loading(sample) if estimator.structures == {"plain"} else np.nan,
+        SAMPLE: sample,
     }
 
 
@@ -140,16 +146,23 @@ def _estimand(trial: Trial, stratum: str) -> str:
     return f"{strategy}, {whom}"
 
 
+def _same_method(trial: Trial, registered: Trial) -> bool:
+    """Whether effects are estimated as registered."""
+    keys = ("estimator", "covariates", "se_type", "alpha", "multiplicity")
+    return all(getattr(trial.analysis, k) == getattr(registered.analysis, k) for k in keys)
+
+
 def _final_flags(trial: Trial, row: pd.Series, registered: Trial | None) -> list[str]:
     """The flags of a row once its adjusted p-value is known: verdicts, and what is post hoc."""
     found = list(codes.split(row["flags"]))
     outcome = trial.outcome(str(row["outcome"]))
-    if outcome.role == "guardrail" and outcome.margin is not None:
+    if has_margin(outcome):
         exact = "finite_population_exact" in found
         reject = None if row["reject"] is pd.NA else bool(row["reject"])
         found.append(verdict(outcome, float(row["estimate"]), reject, exact))
     if registered is not None:
         pair = (str(row["treatment"]), str(row["reference"]))
         declared = outcome.name in registered.roles() and pair in registered.contrasts
+        declared = declared and _same_method(trial, registered)
         found += [] if declared else ["post_hoc"]
     return found

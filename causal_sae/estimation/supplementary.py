@@ -6,12 +6,23 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from causal_sae import flags as codes
 from causal_sae.estimation.contrasts import Contrast, unit_values
 from causal_sae.estimation.effects import effect_row
 from causal_sae.tables import EFFECTS
 
 if TYPE_CHECKING:
     from causal_sae.spec import Trial
+
+
+def unregistered(table: pd.DataFrame, registered: Trial) -> pd.DataFrame:
+    """The table with ``post_hoc`` on the rows of estimators that the registered trial lacks."""
+    known = table["estimator"].isin(registered.analysis.supplementary)
+    marked = [
+        flags if there else codes.join([*codes.split(flags), "post_hoc"])
+        for flags, there in zip(table["flags"], known, strict=True)
+    ]
+    return table.assign(flags=marked)
 
 
 def supplementary(trial: Trial, observations: pd.DataFrame, effects: pd.DataFrame) -> pd.DataFrame:

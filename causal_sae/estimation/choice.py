@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from causal_sae.errors import Place, SpecError, did_you_mean
-from causal_sae.estimation import dunnett
 from causal_sae.estimation.estimators import ESTIMATORS, Estimator, sparse
 from causal_sae.estimation.multiplicity import check_correction
 from causal_sae.estimation.sparsity import edits_active_only
@@ -129,8 +128,7 @@ def check_analysis(trial: Trial) -> None:
     name, _ = choose(trial)
     for declared in trial.analysis.supplementary:
         choose(trial, declared)
-    check_correction(trial.analysis.multiplicity.method)
-    dunnett.check(trial, name)
+    check_correction(trial, name)
 
 
 def automatic(trial: Trial) -> str:

@@ -75,6 +75,22 @@ class Multiplicity(Spec):
     family: Literal["role", "outcome", "all"] = "role"
     """Which tests are corrected together: those of one role, of one outcome, or all."""
 
+    def family_of(self, role: str, outcome: str) -> str:
+        """The family that the tests of an outcome belong to."""
+        return {"role": role, "outcome": outcome, "all": "all"}[self.family]
+
+
+class DoseResponse(Spec):
+    """Arms that differ in the dose alone: how the outcomes follow it."""
+
+    arms: tuple[Name, ...] = Field(min_length=3)
+    """The arms, a control among them where there is one."""
+    doses: tuple[float, ...] | None = None
+    """Their doses, in the order of ``arms``; default: what the arms declare (the value or the
+    multiple that is clamped to or added; a scale's factor minus 1; 0 for an untouched arm)."""
+    test: bool = False
+    """Whether the linear trend stands in the table of effects, corrected with its family."""
+
 
 class Analysis(Spec):
     """The statistics of the trial."""

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from causal_sae.estimation import dunnett, estimate
+from causal_sae.estimation import estimate
+from causal_sae.estimation.multiplicity import dunnett
 from causal_sae.flags import split
 
 DUNNETT = {"multiplicity": {"method": "dunnett"}}

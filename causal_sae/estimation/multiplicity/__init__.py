@@ -2,64 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
 from causal_sae import flags
 from causal_sae.errors import Place, SpecError, did_you_mean
-from causal_sae.estimation import dunnett
+from causal_sae.estimation.multiplicity import dunnett
+from causal_sae.estimation.multiplicity.family import SAMPLE, Adjusted, Correction, Family
+from causal_sae.estimation.multiplicity.p_values import (
+    FIXED_SEQUENCE,
+    fixed_sequence,
+    none,
+    of_p_values,
+    statsmodels,
+)
 
 if TYPE_CHECKING:
-    from causal_sae.estimation.sample import Codes, Vector
-    from causal_sae.spec import Multiplicity
-
-Correction = Callable[["Vector"], "Vector"]
-
-
-def _multipletests(method: str) -> Correction:
-    """A correction of statsmodels, as a function of the p-values [tests]."""
-
-    def adjust(p_values: Vector) -> Vector:
-        adjusted: Vector = multipletests(p_values, method=method)[1]
-        return adjusted
-
-    return adjust
-
-
-def _none(p_values: Vector) -> Vector:
-    return p_values
-
-
-def fixed_sequence(p_values: Vector) -> Vector:
-    """Tests in their declared order, each only if all before it were significant.
-
-    The adjusted p-value is the largest so far; a test that could not be made stops the sequence.
-    """
-    adjusted: Vector = np.maximum.accumulate(np.where(np.isnan(p_values), 1.0, p_values))
-    return adjusted
-
+    from causal_sae.spec import Multiplicity, Trial
 
 CORRECTIONS: dict[str, Correction] = {
-    "none": _none,
-    "bonferroni": _multipletests("bonferroni"),
-    "holm": _multipletests("holm"),
-    "hochberg": _multipletests("simes-hochberg"),
-    "hommel": _multipletests("hommel"),
-    "bh": _multipletests("fdr_bh"),
-    "by": _multipletests("fdr_by"),
-    "fixed_sequence": fixed_sequence,
+    "none": of_p_values(none),
+    "bonferroni": of_p_values(partial(statsmodels, "bonferroni")),
+    "holm": of_p_values(partial(statsmodels, "holm")),
+    "hochberg": of_p_values(partial(statsmodels, "simes-hochberg")),
+    "hommel": of_p_values(partial(statsmodels, "hommel")),
+    "bh": of_p_values(partial(statsmodels, "fdr_bh")),
+    "by": of_p_values(partial(statsmodels, "fdr_by")),
+    "tsbh": of_p_values(partial(statsmodels, "fdr_tsbky")),
+    "fixed_sequence": FIXED_SEQUENCE,
+    "dunnett": dunnett.CORRECTION,
 }
-"""Name -> function of the p-values of one family, none of them NaN."""
-
-DUNNETT = "dunnett"
-"""Needs more of a row than its p-value: see :mod:`causal_sae.estimation.dunnett`."""
+"""Name -> what it does with one family."""
 
 UNAVAILABLE: dict[str, str] = {
-    "tsbh": "is not available yet; use bh",
     "single_step": "is not available yet; use dunnett or holm",
     "graphical": "is not available yet; use fixed_sequence or holm",
     "maxt": "is not available yet; use `dunnett` for independent arms against one reference, or "
@@ -67,99 +45,129 @@ UNAVAILABLE: dict[str, str] = {
 }
 """Corrections that a trial can name and this version refuses, with what to do instead."""
 
+__all__ = [
+    "CORRECTIONS",
+    "SAMPLE",
+    "UNAVAILABLE",
+    "Adjusted",
+    "Correction",
+    "Family",
+    "adjust",
+    "check_correction",
+    "fixed_sequence",
+]
 
-def check_correction(method: str) -> None:
-    """Refuse a correction that is not available.
+
+def check_correction(trial: Trial, estimator: str) -> None:
+    """Refuse a correction that is not available, or that does not fit the trial.
+
+    Parameters
+    ----------
+    trial:
+        Declares the correction.
+    estimator:
+        What its main estimates are made by.
 
     Raises
     ------
     SpecError
         Says what to use instead.
     """
+    check = _known(trial.analysis.multiplicity.method).check
+    if check is not None:
+        check(trial, estimator)
+
+
+def _known(method: str) -> Correction:
     place = Place(field="analysis.multiplicity.method")
     if method in UNAVAILABLE:
         raise SpecError(f"the correction {method!r} {UNAVAILABLE[method]}.", place)
-    if method not in (*CORRECTIONS, DUNNETT):
-        hint = did_you_mean(method, (*CORRECTIONS, DUNNETT))
+    if method not in CORRECTIONS:
+        hint = did_you_mean(method, CORRECTIONS)
         raise SpecError(f"the correction must be a known one, got {method!r}; {hint}", place)
+    return CORRECTIONS[method]
 
 
-def adjust(effects: pd.DataFrame, multiplicity: Multiplicity, alpha: float) -> pd.DataFrame:
+def adjust(
+    effects: pd.DataFrame,
+    multiplicity: Multiplicity,
+    alpha: float,
+    trial: Trial | None = None,
+    values: pd.DataFrame | None = None,
+) -> pd.DataFrame:
     """The effects with their families, adjusted p-values and rejections filled in.
 
     Parameters
     ----------
     effects:
-        Rows with ``outcome``, ``role``, ``p_value`` and ``flags``, in the order of the trial.
+        Rows with ``outcome``, ``role``, ``p_value`` and ``flags``, in the order of the trial; for
+        corrections that need the units, all of the table's columns and :data:`SAMPLE`.
     multiplicity:
         The method, and what makes a family.
     alpha:
         A test is rejected when its adjusted p-value is at most this.
+    trial, values:
+        The trial and its units, for corrections that need them.
 
     Returns
     -------
-    A copy. ``family_size`` counts the tests that have a p-value: a missing one neither weakens
-    nor poisons the family, and is flagged ``p_missing`` with ``reject`` left empty.
+    A copy without :data:`SAMPLE`. ``family_size`` counts the tests that have a p-value: a missing
+    one neither weakens nor poisons the family, and is flagged ``p_missing`` with ``reject`` left
+    empty.
+
+    Raises
+    ------
+    SpecError
+        The correction is not available, or needs more than p-values and there is no more.
     """
-    check_correction(multiplicity.method)
+    correction = _known(multiplicity.method)
+    if correction.needs_units and (trial is None or SAMPLE not in effects):
+        raise SpecError(
+            f"the correction {multiplicity.method!r} needs the outcomes of the units, but there "
+            "are only p-values; use holm, which controls the same error rate.",
+            Place(field="analysis.multiplicity.method"),
+        )
     result = effects.copy()
-    result["family"] = _families(result, multiplicity.family)
+    result["family"] = [
+        multiplicity.family_of(str(role), str(outcome))
+        for role, outcome in zip(result["role"], result["outcome"], strict=True)
+    ]
     result["correction"] = multiplicity.method
-    p_values = result["p_value"].to_numpy(dtype=np.float64)
-    adjusted, size = np.full(len(result), np.nan), np.zeros(len(result), dtype=np.int64)
+    result["p_adjusted"], result["family_size"] = np.nan, 0
     for _, rows in sorted(result.groupby("family").indices.items()):
-        if multiplicity.method == DUNNETT:
-            adjusted[rows] = _simultaneous(result, np.asarray(rows, dtype=np.int64), alpha)
-        else:
-            adjusted[rows] = _adjust_family(p_values[rows], multiplicity.method)
-        size[rows] = int(np.sum(~np.isnan(p_values[rows])))
-    missing = np.isnan(p_values)
-    result["p_adjusted"], result["family_size"] = adjusted, size
-    result["reject"] = pd.array(adjusted <= alpha, dtype="boolean")
-    result.loc[missing, "reject"] = pd.NA
-    result["flags"] = [
+        family = Family(result.iloc[rows], multiplicity, alpha, trial, values)
+        _fill(result, result.index[rows], family, correction.adjust(family))
+    return _decided(result, alpha).drop(columns=SAMPLE, errors="ignore")
+
+
+def _fill(result: pd.DataFrame, at: pd.Index, family: Family, adjusted: Adjusted) -> None:
+    """Write what became of one family into its rows, in place."""
+    result.loc[at, "p_adjusted"] = adjusted.p_values
+    result.loc[at, "family_size"] = int(family.present.sum())
+    if adjusted.correction is not None:
+        result.loc[at, "correction"] = adjusted.correction
+    if adjusted.intervals is None:
+        return
+    low, high = adjusted.intervals
+    replaced = at[~np.isnan(low)]
+    result.loc[replaced, "conf_low"] = low[~np.isnan(low)]
+    result.loc[replaced, "conf_high"] = high[~np.isnan(low)]
+    result.loc[replaced, "flags"] = [
+        flags.join([*flags.split(cell), "simultaneous_interval"])
+        for cell in result.loc[replaced, "flags"]
+    ]
+
+
+def _decided(result: pd.DataFrame, alpha: float) -> pd.DataFrame:
+    """The rows with ``reject`` filled in, and a flag where there is no test."""
+    missing = result["p_value"].isna().to_numpy(bool)
+    reject = pd.array(result["p_adjusted"].to_numpy(np.float64) <= alpha, dtype="boolean")
+    reject[missing] = pd.NA
+    cells = [
         _flag_missing(cell) if absent else cell
         for cell, absent in zip(result["flags"], missing, strict=True)
     ]
-    return result
-
-
-def _families(effects: pd.DataFrame, kind: str) -> pd.Series:
-    return pd.Series("all", index=effects.index) if kind == "all" else effects[kind]
-
-
-def _adjust_family(p_values: Vector, method: str) -> Vector:
-    """[tests] adjusted p-values; NaN stays NaN."""
-    present = ~np.isnan(p_values)
-    adjusted = np.full(len(p_values), np.nan)
-    if method == "fixed_sequence":
-        adjusted[present] = fixed_sequence(p_values)[present]
-    elif present.any():
-        adjusted[present] = CORRECTIONS[method](p_values[present])
-    return adjusted
-
-
-def _simultaneous(effects: pd.DataFrame, rows: Codes, alpha: float) -> Vector:
-    """Dunnett's adjusted p-values of one family, whose intervals are replaced in place.
-
-    One-sided tests have another distribution, so a family with some is Holm's.
-    """
-    family = effects.iloc[rows]
-    p_values = family["p_value"].to_numpy(dtype=np.float64)
-    one_sided = family["flags"].map(lambda cell: "margin_test" in flags.split(cell)).to_numpy(bool)
-    if one_sided.any():
-        effects.loc[effects.index[rows], "correction"] = "holm"
-        return _adjust_family(p_values, "holm")
-    present = ~np.isnan(p_values)
-    adjusted = np.full(len(rows), np.nan)
-    if present.any():
-        adjusted[present] = dunnett.adjusted(family[present])
-        low, high = dunnett.intervals(family[present], alpha)
-        at = effects.index[rows[present]]
-        effects.loc[at, "conf_low"], effects.loc[at, "conf_high"] = low, high
-        marked = [flags.join([*flags.split(c), "simultaneous_interval"]) for c in family["flags"]]
-        effects.loc[at, "flags"] = np.array(marked, dtype=object)[present]
-    return adjusted
+    return result.assign(reject=reject, flags=cells)
 
 
 def _flag_missing(cell: str) -> str:

@@ -16,6 +16,8 @@ import numpy as np
 from scipy import optimize, special, stats
 
 from causal_sae.errors import Place, SpecError
+from causal_sae.estimation.multiplicity.family import SAMPLE, Adjusted, Correction, Family
+from causal_sae.estimation.multiplicity.p_values import holm
 from causal_sae.estimation.sample import Sample, Vector
 
 if TYPE_CHECKING:
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
 
     from causal_sae.spec import Trial
 
-LOADING = "_loading"
-"""The column of the reference's share of each row's standard error."""
 ESTIMATORS = frozenset({"welch", "difference_in_means"})
 """Their standard errors are those of two independent means."""
 NODES = 301
@@ -42,7 +42,8 @@ def check(trial: Trial, estimator: str) -> None:
     SpecError
         Says what to use instead.
     """
-    if trial.analysis.multiplicity.method == "dunnett" and estimator not in ESTIMATORS:
+    del trial
+    if estimator not in ESTIMATORS:
         raise SpecError(
             "the correction 'dunnett' fits independent arms compared by "
             f"{' or '.join(sorted(ESTIMATORS))}, but the estimator here is {estimator!r}; use "
@@ -51,9 +52,32 @@ def check(trial: Trial, estimator: str) -> None:
         )
 
 
-def loading(sample: Sample) -> float:
+def adjust(family: Family) -> Adjusted:
+    """Adjusted p-values and simultaneous intervals of one family.
+
+    One-sided tests have another distribution, so a family with some is Holm's.
+    """
+    present = family.present
+    if family.against_margins or not present.any():
+        return Adjusted(holm(family.p_values), correction="holm")
+    p_values, low, high = (np.full(len(present), np.nan) for _ in range(3))
+    rows = family.rows[present]
+    p_values[present] = adjusted(rows)
+    low[present], high[present] = intervals(rows, family.alpha)
+    return Adjusted(p_values, (low, high))
+
+
+CORRECTION = Correction(adjust, check, needs_units=True)
+
+
+def loading(sample: Sample, estimator: str) -> float:
     """The standard error of the reference's mean over that of the difference."""
-    shares = [float(arm.var(ddof=1)) / len(arm) if len(arm) > 1 else np.nan for arm in sample.arms]
+    # HC3 divides the squared residuals by n - 1 where HC2 (and Welch) divide by n.
+    lost = int(sample.se_type == "HC3" and estimator == "difference_in_means")
+    shares = [
+        float(arm.var(ddof=1)) / (len(arm) - lost) if len(arm) > 1 else np.nan
+        for arm in sample.arms
+    ]
     total = shares[0] + shares[1]
     return float(np.sqrt(shares[1] / total)) if total > 0 else np.nan
 
@@ -104,7 +128,7 @@ def adjusted(rows: pd.DataFrame) -> Vector:
     Parameters
     ----------
     rows:
-        The family's rows of the table of effects that have a p-value, with :data:`LOADING`.
+        The family's rows of the table of effects that have a p-value, with the units.
     """
     result = np.full(len(rows), np.nan)
     outcomes = rows["outcome"].to_numpy(str)
@@ -143,6 +167,7 @@ def intervals(rows: pd.DataFrame, alpha: float) -> tuple[Vector, Vector]:
 
 def _loadings(rows: pd.DataFrame) -> Vector:
     """Those of the rows that vary; a row without variation has no part in the maximum."""
-    found = rows[LOADING].to_numpy(np.float64)
+    pairs = zip(rows[SAMPLE], rows["estimator"], strict=True)
+    found = np.array([loading(sample, str(name)) for sample, name in pairs])
     kept: Vector = np.minimum(found[np.isfinite(found)], 1 - 1e-6)
     return kept

@@ -28,6 +28,10 @@ FLAGS: dict[str, str] = {
     "nominal 95% interval covers noticeably less than 95%.",
     "exposed_stratum": "The edit does nothing where the feature is silent: the interval combines "
     "the share of exposed units with the effect among this many of them.",
+    "pool_shares_known": "The claim is about the pool that prompts were drawn from: its share of "
+    "exposed prompts is known, and the interval speaks of the drawing alone.",
+    "unweighted_sample": "Units were drawn from a pool with unequal probabilities, which this "
+    "estimator takes no account of: it speaks of the units drawn, not of the pool.",
     "too_few_exposed": "Fewer than two units are exposed: their effect has no interval and no "
     "test.",
     "zero_inflated": "On this share of the units the outcome did not change at all; t-based "
@@ -67,10 +71,10 @@ FLAGS: dict[str, str] = {
     "analysed one by one: blocks count by their precision rather than by their size.",
     "fixed_draws": "An arm averages over this many random or placebo draws; the interval speaks "
     "of these draws, not of others that could have been made.",
-    "margin_test": "The p-value and the statistic are those of the test against the margin (where "
-    "either direction harms, of the one of two one-sided tests that rejects less). The interval has "
-    "level 1 - 2 alpha: before any correction, the margin is excluded exactly when the interval "
-    "stops short of it.",
+    "margin_test": "The p-value and the statistic are those of the test against the margin; where "
+    "either direction harms, of the one of the two one-sided tests that rejects less. The interval "
+    "has level 1 - 2 alpha: before any correction, the margin is excluded exactly when the "
+    "interval stops short of it.",
     "no_margin": "The guardrail has no margin, so non-inferiority cannot be shown.",
     "non_inferior": "Harm as large as the margin is excluded.",
     "equivalent": "A change as large as the margin is excluded in both directions.",

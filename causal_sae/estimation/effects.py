@@ -101,6 +101,8 @@ def effect_row(
     alpha = interval_alpha(contrast.outcome, trial.analysis.alpha)
     fitted = settle(estimator.fit(sample, alpha), sample.outcome)
     size = effect_size(sample, fitted, structure(trial), alpha)
+    if name == "enriched":
+        size = pool.effect_size(sample, fitted)
     if is_known(trial):
         fitted = known_effect(trial, contrast, sample, fitted, notes)
     if is_claim(contrast.outcome):
@@ -109,7 +111,10 @@ def effect_row(
     treatment, reference = sample.arms
     edit = trial.arm(contrast.treatment).intervention
     sparsity = sparsity_flags(edit, sample, trial.within_unit)
-    if name == "sparse":  # its interval is made for them
+    unweighted = name != "enriched" and estimator.stratum == "all" and pool.unevenly_drawn(sample)
+    notes = (*notes, "unweighted_sample") if unweighted else notes
+    means = pool.arm_means(sample) if name == "enriched" else (_mean(treatment), _mean(reference))
+    if name in {"sparse", "enriched"}:  # its interval is made for them
         sparsity = tuple(code for code in sparsity if codes.name(code) != "zero_inflated")
     inference = asdict(fitted.flagged(*notes, *sparsity))
     return {
@@ -117,12 +122,12 @@ def effect_row(
         "role": contrast.outcome.role,
         "treatment": contrast.treatment,
         "reference": contrast.reference,
-        "estimand": _estimand(trial, estimator.stratum),
+        "estimand": _estimand(trial, "drawn" if unweighted else estimator.stratum),
         "estimator": name,
         "n_treatment": len(treatment),
         "n_reference": len(reference),
-        "mean_treatment": _mean(treatment),
-        "mean_reference": _mean(reference),
+        "mean_treatment": means[0],
+        "mean_reference": means[1],
         **inference,
         "conf_level": 1 - alpha,
         "effect_size": size.value,
@@ -142,7 +147,8 @@ def _estimand(trial: Trial, stratum: str) -> str:
     """ICH E9(R1): how what happens after assignment is handled, and whom the claim is about."""
     claim = "superpopulation" if trial.population is None else trial.population.claim
     whom = "finite population" if claim == "finite" else "superpopulation"
-    strategy = "treatment policy" if stratum == "all" else "principal stratum (exposed)"
+    whom = "units drawn" if stratum == "drawn" else whom
+    strategy = "principal stratum (exposed)" if stratum == "exposed" else "treatment policy"
     return f"{strategy}, {whom}"
 
 

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Literal
 
 from causal_sae.reporting import numbers, wording
 from causal_sae.reporting.effect import Effect
+from causal_sae.reporting.harm import HarmStatus, hold_against, signed_margins
 
 if TYPE_CHECKING:
     from causal_sae.reporting.record import Flow
-    from causal_sae.spec import Trial
+    from causal_sae.spec import Outcome, Trial
 
 Status = Literal["held", "held_partly", "did_not_hold", "cannot_tell"]
 Against = Literal["shown", "reversed", "same", "negligible", "open"]
@@ -82,6 +83,9 @@ def find(trial: Trial, claim: Claim, flow: Flow) -> Finding:
             f"the effect of {claim.treatment} on {claim.outcome} against "
             f"{broken[0].reference} could not be estimated",
         )
+    outcome = trial.outcome(claim.outcome)
+    if outcome.harm == "either" and outcome.margin is not None:
+        return _equivalence(outcome, rows)
     if not claim.controls:
         return _against_placebo_only(trial, claim)
     direction = math.copysign(1.0, claim.controls[0].estimate)
@@ -91,6 +95,26 @@ def find(trial: Trial, claim: Claim, flow: Flow) -> Finding:
     if claim.indirect:
         return _indirect(trial, claim)
     return _with_placebo(trial, claim, direction)
+
+
+def _equivalence(outcome: Outcome, rows: Sequence[Effect]) -> Finding:
+    """The claim is that nothing changes: it holds when every contrast excludes the margin."""
+    margins = signed_margins(outcome)
+    found = [hold_against(e, margins)[0] for e in rows]
+    margin = f"the margin of {numbers.declared(margins[-1])} either way"
+    if all(status == "excluded" for status in found):
+        apart = wording.listed([f"{_signed(e)} against {e.reference}" for e in rows])
+        return Finding(
+            "held",
+            f"{rows[0].treatment} leaves {outcome.name} unchanged within {margin}: the difference "
+            f"is {apart}",
+        )
+    worst: HarmStatus = "shown" if "shown" in found else "not_excluded"
+    e = rows[found.index(worst)]
+    about = f"the difference of {e.treatment} from {e.reference} in {e.outcome} is {_signed(e)}"
+    if worst == "shown":
+        return Finding("did_not_hold", f"{about}, beyond {margin}")
+    return Finding("cannot_tell", f"{about}, so a difference beyond {margin} is not excluded")
 
 
 def _against_placebo_only(trial: Trial, claim: Claim) -> Finding:

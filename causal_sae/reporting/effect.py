@@ -35,7 +35,9 @@ EFFECT_SIZES = {
     "cliffs_delta": "δ",
     "cles": "CLES",
 }
-SAID = frozenset({"margin_test", "non_inferior", "harm_not_excluded"})
+SAID = frozenset(
+    {"margin_test", "non_inferior", "harm_not_excluded", "equivalent", "equivalence_not_shown"}
+)
 """Flags that the marks of every table already tell."""
 
 

@@ -92,11 +92,16 @@ def printed(effect: Effect) -> tuple[str, ...]:
 
 
 def _note(rows: tuple[Effect, ...]) -> str:
-    levels = {round(100 * e.conf_level, 1) for e in rows if e.conf_level == e.conf_level}
-    level = f"{levels.pop():g}% " if len(levels) == 1 else ""
+    levels: dict[str, list[str]] = {}
+    for e in rows:
+        if e.conf_level == e.conf_level:
+            levels.setdefault(f"{100 * e.conf_level:.3g}%", []).append(e.outcome)
+    level = f"{next(iter(levels))} " if len(levels) == 1 else ""
+    each = (f"{level} for {', '.join(dict.fromkeys(of))}" for level, of in levels.items())
+    mixed = f" ({', '.join(each)})" if len(levels) > 1 else ""
     corrections = ", ".join(dict.fromkeys(e.adjusted for e in rows))
     return (
-        f"Treatment minus reference, {level}confidence interval; p adjusted: {corrections}. "
+        f"Treatment minus reference, {level}confidence interval{mixed}; p adjusted: {corrections}. "
         "* rejected at the trial's alpha after adjustment."
     )
 

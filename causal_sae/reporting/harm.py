@@ -1,7 +1,8 @@
 """Whether the treatments are shown to spare what they must not touch.
 
-A guardrail is a non-inferiority question: harm is excluded when the adjusted test against the
-margin rejects, never because a test of no difference fails to. Where a foreign table of effects
+A guardrail is a non-inferiority question, or one of equivalence where either direction harms: harm
+is excluded when the adjusted test against the margin rejects, never because a test of no difference
+fails to. Where a foreign table of effects
 does not tell, the whole interval must stay short of the margin.
 """
 
@@ -29,7 +30,7 @@ class Guardrail:
     reference: str
     status: HarmStatus
     margin: float | None
-    harm: Literal["increase", "decrease"]
+    harm: Literal["increase", "decrease", "either"]
     effect: Effect | None
     sentence: str
 
@@ -43,11 +44,15 @@ class Harm:
     guardrails: tuple[Guardrail, ...] = ()
 
 
-def signed_margin(outcome: Outcome) -> float | None:
-    """The margin on the axis of the estimate: positive when an increase harms, else negative."""
+def signed_margins(outcome: Outcome) -> tuple[float, ...]:
+    """The margins on the axis of the estimate.
+
+    Above zero where an increase harms, below where a decrease does, both where either.
+    """
     if outcome.margin is None:
-        return None
-    return outcome.margin if outcome.harm == "increase" else -outcome.margin
+        return ()
+    sides = {"increase": (1,), "decrease": (-1,)}.get(outcome.harm, (-1, 1))
+    return tuple(side * outcome.margin for side in sides)
 
 
 def assess_harm(trial: Trial, effects: Sequence[Effect]) -> Harm:
@@ -91,26 +96,36 @@ def _assess(outcome: Outcome, treatment: str, effect: Effect | None) -> Guardrai
         return rail("not_excluded", "Not estimated against a control arm.")
     if outcome.margin is None:
         return rail("not_excluded", "No margin was declared, so no harm can be excluded.")
-    return rail(*_decide(effect, outcome.margin, 1.0 if outcome.harm == "increase" else -1.0))
+    return rail(*hold_against(effect, signed_margins(outcome)))
 
 
-def _decide(effect: Effect, margin: float, sign: float) -> tuple[HarmStatus, str]:
-    """Hold an effect against its margin; ``sign`` turns the axis so that more is worse."""
+def hold_against(effect: Effect, margins: Sequence[float]) -> tuple[HarmStatus, str]:
+    """Hold an effect against its margin, or both of them, on the axis of the estimate."""
     if effect.exact:
-        excluded = sign * effect.estimate < margin
+        excluded = all(_short(effect.estimate, margin) for margin in margins)
         short = "falls short of" if excluded else "reaches"
         status: HarmStatus = "excluded" if excluded else "shown"
         return status, f"The effect on these prompts is known and {short} the margin."
-    least, most = sorted((sign * effect.conf_low, sign * effect.conf_high))
-    if least > margin:
+    ends = (effect.conf_low, effect.conf_high)
+    if any(all(_past(end, margin) for end in ends) for margin in margins):
         return "shown", "The whole interval lies beyond the margin."
-    if "non_inferior" in effect.flag_list:
+    if {"non_inferior", "equivalent"} & set(effect.flag_list):
         return "excluded", "The adjusted test against the margin rejects harm that large."
-    if "harm_not_excluded" in effect.flag_list:
+    if {"harm_not_excluded", "equivalence_not_shown"} & set(effect.flag_list):
         return "not_excluded", "The adjusted test against the margin does not reject harm so large."
-    if most < margin:
+    if all(_short(end, margin) for end in ends for margin in margins):
         return "excluded", "The whole interval stays short of the margin."
     return "not_excluded", "The interval reaches the margin."
+
+
+def _short(value: float, margin: float) -> bool:
+    """Whether a value is on zero's side of a margin."""
+    return value < margin if margin > 0 else value > margin
+
+
+def _past(value: float, margin: float) -> bool:
+    """Whether a value is on the far side of a margin."""
+    return value > margin if margin > 0 else value < margin
 
 
 def _worst(rails: Sequence[Guardrail]) -> HarmStatus:
@@ -134,4 +149,5 @@ def _summary(rails: Sequence[Guardrail]) -> str:
 def _beyond(rail: Guardrail) -> str:
     if rail.margin is None:
         return f"{rail.outcome} (no margin declared)"
-    return f"{rail.outcome} beyond the margin of {numbers.declared(rail.margin)}"
+    either = " either way" if rail.harm == "either" else ""
+    return f"{rail.outcome} beyond the margin of {numbers.declared(rail.margin)}{either}"

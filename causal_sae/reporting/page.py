@@ -103,6 +103,7 @@ def _context(record: TrialRecord, rows: tuple[Effect, ...]) -> dict[str, object]
         "balance_limit": sections.BALANCE_LIMIT,
         "analysis_sets": sections.analysis_sets(rows),
         "harm_bound": sections.harm_bound,
+        "rail_level": _one_level(tuple(row for row in rows if row.role == "guardrail")),
         "refutations": _records(record.refutations),
         "companions": [_companion(name, table) for name, table in record.companions.items()],
         "missing": sections.missing(record.observations),

@@ -28,6 +28,12 @@ ESTIMANDS = {
     "finite population": "the claim is about these prompts only",
 }
 """Parts of an estimand's name, which commas separate, in words."""
+HARMS = {
+    "increase": "increase does harm",
+    "decrease": "decrease does harm",
+    "either": "in either direction",
+}
+"""Which side of a margin is tested, in words."""
 DELIVERY = {
     "activation_before": "Activation before",
     "activation_asked": "Asked for",
@@ -131,7 +137,7 @@ def outcomes(trial: Trial) -> list[dict[str, str]]:
             "text": wording.outcome(outcome),
             "margin": ""
             if outcome.margin is None
-            else f"{numbers.declared(outcome.margin)}, {outcome.harm} does harm",
+            else f"{numbers.declared(outcome.margin)}, {HARMS[outcome.harm]}",
         }
         for outcome in trial.outcomes
     ]
@@ -288,6 +294,7 @@ def harm_bound(effect: Effect | None, harm: str) -> str:
     """The bound of the interval that faces the margin."""
     if effect is None or not effect.estimated:
         return numbers.MISSING
-    bound = effect.conf_high if harm == "increase" else effect.conf_low
+    ends = {"increase": effect.conf_high, "decrease": effect.conf_low}
+    bound = ends.get(harm, max(effect.conf_low, effect.conf_high, key=abs))
     places = numbers.decimals((effect.conf_high - effect.conf_low) / 2)
     return numbers.fixed(bound, places) if math.isfinite(bound) else numbers.MISSING

@@ -56,8 +56,10 @@ def effects_table(
     table.add_column("Outcome, contrast", overflow="fold")
     for heading in _headings(rows, width):
         table.add_column(heading, justify="right", no_wrap=True)
+    tell_level = len({row.conf_level for row in rows}) > 1
     for outcome in dict.fromkeys(row.outcome for row in rows):
-        _add_outcome(table, [row for row in rows if row.outcome == outcome], notes, width)
+        group = [row for row in rows if row.outcome == outcome]
+        _add_outcome(table, group, notes, width, tell_level)
     return table
 
 
@@ -68,10 +70,13 @@ def _headings(rows: tuple[Effect, ...], width: int) -> list[str]:
     return wide if width >= WIDE else [wide[0], wide[2], "", "Size", "n"]
 
 
-def _add_outcome(table: Table, rows: list[Effect], notes: dict[str, int], width: int) -> None:
+def _add_outcome(
+    table: Table, rows: list[Effect], notes: dict[str, int], width: int, tell_level: bool
+) -> None:
     from rich.text import Text  # noqa: PLC0415
 
-    head = Text.assemble((rows[0].outcome, "bold"), (f"  {rows[0].role}", "dim"))
+    level = f", {numbers.level(rows[0].conf_level)} CI" if tell_level else ""
+    head = Text.assemble((rows[0].outcome, "bold"), (f"  {rows[0].role}{level}", "dim"))
     table.add_row(head)
     for row in rows:
         name = Text(f"  {row.contrast}")
@@ -112,13 +117,18 @@ def _caption(rows: tuple[Effect, ...], notes: dict[str, int], meanings: Mapping[
     methods = dict.fromkeys(row.adjusted for row in rows if not math.isnan(row.p_adjusted))
     adjusted = f" p adj.: {', '.join(methods)}." if methods else ""
     rails = " For guardrails p tests the margin: ● harm excluded." if _margins(rows) else ""
-    text = f"Treatment minus reference.{adjusted} ● rejected, ○ not, after adjustment.{rails}"
+    same = " Claims of no change: ● change excluded." if _equivalences(rows) else ""
+    text = f"Treatment minus reference.{adjusted} ● rejected, ○ not, after adjustment.{rails}{same}"
     explained = [f"[{i}] {flag_meaning(flag, meanings)}" for flag, i in notes.items()]
     return Text("\n".join([text, *explained]))
 
 
 def _margins(rows: tuple[Effect, ...]) -> bool:
-    return any("margin_test" in row.flag_list for row in rows)
+    return any("margin_test" in row.flag_list and row.role == "guardrail" for row in rows)
+
+
+def _equivalences(rows: tuple[Effect, ...]) -> bool:
+    return any({"equivalent", "equivalence_not_shown"} & set(row.flag_list) for row in rows)
 
 
 def checks_table(diagnostics: pd.DataFrame) -> Table:

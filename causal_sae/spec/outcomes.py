@@ -40,9 +40,13 @@ class _Outcome(Spec):
     role: Role = "secondary"
     """``primary`` answers the question; a ``guardrail`` must be shown not to suffer."""
     margin: float | None = Field(default=None, gt=0)
-    """For a guardrail: the largest harm that would be tolerated, in the outcome's units."""
-    harm: Literal["increase", "decrease"] = "increase"
-    """For a guardrail: the direction that does harm."""
+    """The largest harm (or change) that would be tolerated, in the outcome's units."""
+    harm: Literal["increase", "decrease", "either"] = "increase"
+    """For a guardrail: the direction that does harm. `either` is for any role: the claim is then
+    that nothing changes by as much as the margin (equivalence)."""
+    bounds: tuple[float, float] | None = None
+    """The lowest and the highest value that the outcome can take, where the metric does not say;
+    they bound the effect of missing outcomes."""
 
 
 class TokenLogprob(_Outcome):

@@ -143,3 +143,22 @@ def test_foreign_observations_have_fewer_figures(record: TrialRecord) -> None:
     assert drawing.distributions(bare) is not None
     assert drawing.dose_response(bare) is None
     assert drawing.manipulation(bare) is None
+
+
+def test_forest_marks_both_margins_where_either_direction_harms(record: TrialRecord) -> None:
+    outcomes = [*declared()["outcomes"][:2], {**declared()["outcomes"][2], "harm": "either"}]
+    trial = Trial.model_validate(declared(outcomes=outcomes))
+    drawn = lines(forest(replace(record, trial=trial)), "margin")
+    assert {float(np.ravel(line.get_xdata())[0]) for line in drawn} == {-0.1, 0.1}
+
+
+def test_forest_tells_the_levels_only_where_they_differ(record: TrialRecord) -> None:
+    assert not any("CI" in axes.get_title(loc="left") for axes in forest(record).axes)
+    guardrail = record.effects["role"] == "guardrail"
+    levels = record.effects["conf_level"].mask(guardrail, 0.9)
+    figure = forest(replace(record, effects=record.effects.assign(conf_level=levels)))
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert [("95% CI" in title, "90% CI" in title) for title in titles] == [
+        *[(True, False)] * 2,
+        (False, True),
+    ]

@@ -223,3 +223,64 @@ def test_verdict_is_one_sentence(make: Make) -> None:
         sentence = verdict(make, *rows).sentence
         assert sentence.endswith(".")
         assert ". " not in sentence
+
+
+def _unchanged(role: str = "primary") -> dict[str, Any]:
+    """The trial whose first outcome claims that nothing changes by 0.2 either way."""
+    first, *others = declared()["outcomes"]
+    return declared(outcomes=[{**first, "role": role, "harm": "either", "margin": 0.2}, *others])
+
+
+@pytest.mark.parametrize(
+    ("row", "status", "words"),
+    [
+        (
+            effect("gap", "ablate", "sham", 0.03, 0.04, flags="margin_test;equivalent"),
+            "held",
+            "ablate leaves gap unchanged within the margin of 0.2 either way",
+        ),
+        (
+            effect("gap", "ablate", "sham", 0.03, 0.15, flags="margin_test;equivalence_not_shown"),
+            "cannot_tell",
+            "so a difference beyond the margin of 0.2 either way is not excluded",
+        ),
+        (
+            effect("gap", "ablate", "sham", -0.5, 0.05, flags="margin_test;equivalence_not_shown"),
+            "did_not_hold",
+            "beyond the margin of 0.2 either way",
+        ),
+    ],
+)
+def test_a_claim_of_no_change_needs_equivalence(
+    make: Make, row: dict[str, Any], status: str, words: str
+) -> None:
+    result = verdict(make, row, SAFE, spec=_unchanged())
+    assert result.status == status
+    assert words in result.sentence
+    assert "no effect" not in result.sentence
+
+
+def test_every_contrast_of_a_claim_of_no_change_must_hold(make: Make) -> None:
+    near = effect("gap", "ablate", "sham", 0.03, 0.04, flags="margin_test;equivalent")
+    far = effect("gap", "ablate", "placebo", 0.5, 0.04, flags="margin_test;equivalence_not_shown")
+    assert verdict(make, near, far, SAFE, spec=_unchanged()).status == "did_not_hold"
+
+
+@pytest.mark.parametrize(
+    ("estimate", "se", "flags", "status"),
+    [
+        (0.0, 0.05, "margin_test;equivalent", "excluded"),
+        (0.0, 0.05, "margin_test;harm_not_excluded", "not_excluded"),
+        (0.0, 0.05, "", "excluded"),  # a foreign table: the interval tells
+        (0.0, 0.15, "", "not_excluded"),
+        (0.4, 0.05, "", "shown"),
+        (-0.4, 0.05, "", "shown"),
+    ],
+)
+def test_either_direction_can_harm(
+    make: Make, estimate: float, se: float, flags: str, status: str
+) -> None:
+    row = effect("gap", "ablate", "sham", estimate, se, role="guardrail", flags=flags)
+    result = verdict(make, row, SAFE, spec=_unchanged("guardrail"))
+    assert result.harm.guardrails[0].status == status
+    assert "beyond the margin of 0.2 either way" in result.harm.sentence

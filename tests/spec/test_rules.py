@@ -146,6 +146,17 @@ def analysis(text: str) -> tuple[str, str]:
             "t.yaml:14:32: outcomes[0].harm: `harm` belongs to a guardrail",
         ),
         (
+            [("role: primary", "role: primary, harm: either")],
+            "t.yaml:14:5: outcomes[0].margin: `harm: either` claims that 'gap' does not change, so "
+            "it must have a margin; add `margin:`, the largest change that would not matter, in "
+            "the outcome's units.",
+        ),
+        (
+            [("role: primary", "role: primary, bounds: [1, 0]")],
+            "t.yaml:14:40: outcomes[0].bounds: the lower bound must be below the upper one, got 1 "
+            "and 0.",
+        ),
+        (
             [design("crossover"), analysis("estimator: welch")],
             "t.yaml:17:23: analysis.estimator: 'welch' takes every row for a unit of its own, but "
             "in a crossover each unit is in every arm; use one of auto, paired, mixed, "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from causal_sae.reporting.figures.canvas import (
     settled,
     style,
 )
-from causal_sae.reporting.harm import signed_margin
+from causal_sae.reporting.harm import signed_margins
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
     from causal_sae.spec import Trial
 
+Margins: TypeAlias = "dict[str, tuple[float, ...]]"
 
-def forest(effects: pd.DataFrame, margins: dict[str, float] | None = None) -> Figure:
+
+def forest(effects: pd.DataFrame, margins: Margins | None = None) -> Figure:
     """Estimates and intervals, one panel per outcome because units differ.
 
     Parameters
@@ -36,8 +38,8 @@ def forest(effects: pd.DataFrame, margins: dict[str, float] | None = None) -> Fi
     effects:
         :data:`causal_sae.tables.EFFECTS`.
     margins:
-        Guardrail outcome to its margin, signed as the estimate is: positive where an increase
-        harms.
+        Outcome to its margins, signed as the estimate is: above zero where an increase harms,
+        below where a decrease does, both where either.
 
     Notes
     -----
@@ -47,18 +49,21 @@ def forest(effects: pd.DataFrame, margins: dict[str, float] | None = None) -> Fi
     outcomes = list(dict.fromkeys(row.outcome for row in rows))
     groups = [[row for row in rows if row.outcome == outcome] for outcome in outcomes]
     heights = [len(group) + 1.0 for group in groups]
+    levels = {row.conf_level for row in rows}
     with style():
         figure = canvas(0.30 * sum(heights) + 0.35 * len(groups), len(groups), heights)
         for axes, group in zip(figure.axes, groups, strict=True):
-            _forest_panel(axes, group, (margins or {}).get(group[0].outcome))
+            _forest_panel(axes, group, (margins or {}).get(group[0].outcome, ()), len(levels) > 1)
         return settled(figure)
 
 
-def _forest_panel(axes: Axes, rows: Sequence[Effect], margin: float | None) -> None:
+def _forest_panel(
+    axes: Axes, rows: Sequence[Effect], margins: Sequence[float], tell_level: bool
+) -> None:
     places = np.arange(len(rows))[::-1]
     colour = ROLE_COLOURS.get(rows[0].role, MUTED)
     axes.axvline(0, color=MUTED, linewidth=0.8, zorder=1, gid="no-difference")
-    if margin is not None:
+    for margin in margins:
         axes.axvline(margin, color=VERMILION, linewidth=1, dashes=(4, 3), zorder=1, gid="margin")
         axes.annotate(
             f"margin {numbers.declared(margin)}",
@@ -83,7 +88,8 @@ def _forest_panel(axes: Axes, rows: Sequence[Effect], margin: float | None) -> N
         )
     axes.set_yticks(places, [row.contrast for row in rows])
     axes.set_ylim(-0.6, len(rows) - 0.4)
-    axes.set_title(f"{rows[0].outcome}  ({rows[0].role})", loc="left", color=colour)
+    level = f", {numbers.level(rows[0].conf_level)} CI" if tell_level else ""
+    axes.set_title(f"{rows[0].outcome}  ({rows[0].role}{level})", loc="left", color=colour)
     axes.spines["left"].set_visible(False)
     axes.locator_params(axis="x", nbins=6)
 
@@ -109,7 +115,6 @@ def _forest_mark(axes: Axes, place: float, row: Effect, colour: str) -> None:
     )
 
 
-def margins_of(trial: Trial) -> dict[str, float]:
-    """Each guardrail's margin on the axis of its estimate."""
-    signed = {o.name: signed_margin(o) for o in trial.outcomes if o.role == "guardrail"}
-    return {name: margin for name, margin in signed.items() if margin is not None}
+def margins_of(trial: Trial) -> Margins:
+    """The margins of each outcome that is held against one, on the axis of its estimate."""
+    return {o.name: signed_margins(o) for o in trial.outcomes if o.margin is not None}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from causal_sae.spec.rules import analysis, arms, design, outcomes
+from causal_sae.spec.rules import analysis, arms, design, enrichment, outcomes, several_arms
 from causal_sae.spec.rules.analysis import CLEAN_OUTCOME
 from causal_sae.spec.trial import Trial
 from causal_sae.spec.yaml_tree import Problem
@@ -40,16 +40,22 @@ RULES: tuple[Rule, ...] = (
     arms.placebos_stand_in_for_treated,
     outcomes.primary_outcome,
     outcomes.margins_of_guardrails,
+    outcomes.bounds_in_order,
     analysis.estimator_fits_assignment,
     analysis.robust_errors_are_used,
     analysis.one_reference_for_dunnett,
     analysis.covariates_are_pre_treatment,
     arms.factorial_cells,
+    several_arms.factorial_has_cells,
+    several_arms.doses_are_known,
+    several_arms.several_arms_are_estimated,
     design.equal_shares_within_units,
     design.distinct_design_columns,
     outcomes.positions_exist,
     outcomes.outcomes_make_sense,
     design.population_can_be_met,
+    enrichment.enrichment_can_be_met,
+    enrichment.enriched_trials_are_weighted,
     analysis.power_is_planned,
 )
 """Every rule; a new one is a function and a line."""

@@ -23,8 +23,17 @@ def primary_outcome(trial: Trial) -> Iterator[Problem]:
 
 
 def margins_of_guardrails(trial: Trial) -> Iterator[Problem]:
-    """A guardrail is a claim of no harm beyond a margin."""
+    """A guardrail is a claim of no harm beyond a margin, equivalence one of no change."""
     for i, outcome in enumerate(trial.outcomes):
+        if outcome.role != "guardrail" and outcome.harm == "either":
+            if outcome.margin is None:
+                yield Problem(
+                    ("outcomes", i, "margin"),
+                    f"`harm: either` claims that {outcome.name!r} does not change, so it must have "
+                    "a margin; add `margin:`, the largest change that would not matter, in the "
+                    "outcome's units.",
+                )
+            continue
         if outcome.role == "guardrail":
             if outcome.margin is None:
                 yield Problem(
@@ -38,7 +47,8 @@ def margins_of_guardrails(trial: Trial) -> Iterator[Problem]:
             yield Problem(
                 ("outcomes", i, key),
                 f"`{key}` belongs to a guardrail, but {outcome.name!r} is {outcome.role}; remove "
-                "it or say `role: guardrail`.",
+                "it or say `role: guardrail`. For a claim that nothing changes say "
+                "`harm: either` and a margin.",
                 on_key=True,
             )
 
@@ -66,6 +76,17 @@ def _pattern(path: FieldPath, pattern: str) -> Iterator[Problem]:
         yield Problem(
             path, f"must be a Python regular expression, but {error}; {pattern!r:.60} is given."
         )
+
+
+def bounds_in_order(trial: Trial) -> Iterator[Problem]:
+    """The lowest value of an outcome is below its highest."""
+    for i, outcome in enumerate(trial.outcomes):
+        if outcome.bounds is not None and outcome.bounds[0] >= outcome.bounds[1]:
+            yield Problem(
+                ("outcomes", i, "bounds"),
+                f"the lower bound must be below the upper one, got {outcome.bounds[0]:g} and "
+                f"{outcome.bounds[1]:g}.",
+            )
 
 
 def outcomes_make_sense(trial: Trial) -> Iterator[Problem]:

@@ -98,5 +98,10 @@ def attention_sinks(activation: Tensor, prompt: int | None = None, ratio: float 
     its first ``prompt`` positions, so that a continuation does not change what its prompt gets.
     """
     norm: Tensor = activation.norm(dim=-1)
-    typical = norm[:, :prompt].median(dim=-1, keepdim=True).values
-    return norm > ratio * typical
+    return norm > sink_threshold(activation[:, :prompt], ratio)
+
+
+def sink_threshold(activation: Tensor, ratio: float = 4.0) -> Tensor:
+    """``[R, 1]``: the norm beyond which a position of ``[R, S, d]`` is an attention sink."""
+    typical: Tensor = activation.norm(dim=-1).median(dim=-1, keepdim=True).values
+    return ratio * typical

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from causal_sae.errors import ModelError, Place
 from causal_sae.execution.batches import Batch, Job, Limit, batches
-from causal_sae.execution.edits import attention_sinks, feature_change, push
+from causal_sae.execution.edits import FeatureEdit, attention_sinks, feature_change, push
 from causal_sae.execution.hook_points import HookPoint
-from causal_sae.execution.host import Halfway, Host, site_of
+from causal_sae.execution.host import Host, site_of
 from causal_sae.execution.metrics.base import Reading
 from causal_sae.execution.treatments import Treatment
 from causal_sae.saes.sae import SAE
@@ -90,15 +90,17 @@ def run_batch(bench: Bench, batch: Batch) -> Pass:
     halfway = bench.host.read(ids)
     features = bench.sae.encode(halfway.activation)
     source = torch.tensor([number for number, _ in rows], device=ids.device)
-    editable = _editable(bench, batch, halfway.activation)
+    editable = editable_positions(bench, batch, halfway.activation)
     treatments = tuple(treatment for _, treatment in rows)
     units = tuple(batch[number].sequence.unit_id for number, _ in rows)
-    edited, delivery = _edit(bench, halfway, features, source, editable[source], treatments, units)
+    edited, delivery = edit_rows(
+        bench, halfway.activation, features, source, editable[source], treatments, units
+    )
     prompt = len(batch[0].sequence.prompt.tokens)
     keep = ids.shape[1] - prompt + 1
     finish = bench.host.resume(halfway.rows(source), edited, keep, bench.watch)
     _finite(bench, finish.logits, units, treatments)
-    logprobs = finish.logits.to(_wide(finish.logits)).log_softmax(dim=-1)
+    logprobs = finish.logits.to(wide(finish.logits)).log_softmax(dim=-1)
     first = torch.tensor([treatment is None for treatment in treatments], device=ids.device)
     untouched = first.nonzero()[:, 0][source]
     jobs = tuple(batch[number] for number, _ in rows)
@@ -121,7 +123,7 @@ def firing(bench: Bench, jobs: Sequence[Job], limit: Limit) -> dict[int, Tensor]
     for batch in batches(jobs, limit):
         ids = torch.tensor([j.sequence.tokens for j in batch], device=bench.directions.device)
         activation = bench.host.read(ids).activation
-        editable = _editable(bench, batch, activation)
+        editable = editable_positions(bench, batch, activation)
         fires = ((bench.sae.encode(activation) > 0) & editable[..., None]).any(dim=1)
         found |= {id(job): row for job, row in zip(batch, fires, strict=True)}
     return found
@@ -135,7 +137,7 @@ def exercised(treatment: Treatment, fires: Tensor) -> bool:
     return bool(fires[list(features)].any())
 
 
-def _editable(bench: Bench, batch: Batch, activation: Tensor) -> Tensor:
+def editable_positions(bench: Bench, batch: Batch, activation: Tensor) -> Tensor:
     """``[P, S]``: the declared positions, attention sinks left out unless the trial asks."""
     declared = torch.stack([torch.from_numpy(job.sequence.editable) for job in batch])
     declared = declared.to(activation.device)
@@ -144,24 +146,42 @@ def _editable(bench: Bench, batch: Batch, activation: Tensor) -> Tensor:
     return declared & ~attention_sinks(activation, len(batch[0].sequence.prompt.tokens))
 
 
-def _edit(
+def edit_rows(
     bench: Bench,
-    halfway: Halfway,
+    activation: Tensor,
     features: Tensor,
     source: Tensor,
     editable: Tensor,
     treatments: tuple[Treatment | None, ...],
     units: tuple[str, ...],
+    start: int = 0,
 ) -> tuple[Tensor, Delivery]:
-    """The edited activations ``[R, S, d]``, and what was delivered."""
+    """The edited activations ``[R, S, d]``, and what was delivered.
+
+    Parameters
+    ----------
+    bench:
+        The SAE, its directions, and the seed.
+    activation, features:
+        ``[P, S, d]`` and ``[P, S, d_sae]``: what stands at the hook, and as the SAE reads it.
+    source:
+        ``[R]``: which of the ``P`` each row is of.
+    editable:
+        ``[R, S]`` booleans.
+    treatments, units:
+        Of each row; None is the untouched model.
+    start:
+        The place of the first position in its sequence.
+    """
     positions = editable.shape[1]
     shaping = [t.push_like if t and t.push_like else t for t in treatments]
     edits = [
-        t.edit(bench.seed, u, positions) if t else None for t, u in zip(shaping, units, strict=True)
+        _from(t.edit(bench.seed, u, start + positions), start) if t else None
+        for t, u in zip(shaping, units, strict=True)
     ]
     change = feature_change(features, source, bench.directions, edits, editable)
-    clean = halfway.activation[source]
-    pushed = change.residual * bench.sae.token_scale(halfway.activation)[source]
+    clean = activation[source]
+    pushed = change.residual * bench.sae.token_scale(activation)[source]
     residual = pushed.to(clean.dtype)
     for row, treatment in enumerate(treatments):
         if treatment and treatment.direction is not None:
@@ -172,13 +192,20 @@ def _edit(
     splices = [bool(t and t.splice) for t in treatments]
     if any(splices):
         spliced = torch.tensor(splices, device=clean.device)
-        rebuilt = bench.sae.reconstruct(halfway.activation).to(clean.dtype)[source]
+        rebuilt = bench.sae.reconstruct(activation).to(clean.dtype)[source]
         edited = torch.where((spliced[:, None] & editable)[..., None], rebuilt, edited)
     width = torch.tensor([len(t.features) if t else 0 for t in treatments], device=clean.device)
     found = _found(bench.sae, edited, treatments, change.before)
     return edited, _delivery(
         edited - clean, clean, editable, width, change.before, change.after, found
     )
+
+
+def _from(edit: FeatureEdit | None, start: int) -> FeatureEdit | None:
+    """The edit of the positions from ``start`` on."""
+    if edit is None or edit.bias.ndim == 1:
+        return edit
+    return FeatureEdit(edit.features, edit.gain, edit.bias[start:])
 
 
 def _found(
@@ -202,21 +229,21 @@ def _delivery(
     after: Tensor,
     found: Tensor,
 ) -> Delivery:
-    wide = _wide(clean)
-    count = editable.sum(dim=1).to(wide)
+    exact = wide(clean)
+    count = editable.sum(dim=1).to(exact)
 
     def over_positions(values: Tensor) -> Tensor:
-        return torch.where(editable, values.to(wide), 0.0).sum(dim=1) / count.clamp(min=1)
+        return torch.where(editable, values.to(exact), 0.0).sum(dim=1) / count.clamp(min=1)
 
     def over_features(values: Tensor) -> Tensor:
-        return over_positions(values.to(wide).sum(dim=2)) / width.clamp(min=1).to(wide)
+        return over_positions(values.to(exact).sum(dim=2)) / width.clamp(min=1).to(exact)
 
-    length, scale = moved.to(wide).norm(dim=-1), clean.to(wide).norm(dim=-1)
-    asked, own = (after - before).to(wide), width > 0
-    answered = (found - before).to(wide) * asked.sign()
+    length, scale = moved.to(exact).norm(dim=-1), clean.to(exact).norm(dim=-1)
+    asked, own = (after - before).to(exact), width > 0
+    answered = (found - before).to(exact) * asked.sign()
     return Delivery(
         positions=count,
-        received=((length > 0) & editable).any(dim=1).to(wide),
+        received=((length > 0) & editable).any(dim=1).to(exact),
         dose=over_positions(asked.abs().sum(dim=2)) * own,
         norm_ratio=over_positions(length / scale),
         before=over_features(before),
@@ -226,7 +253,7 @@ def _delivery(
     )
 
 
-def _wide(tensor: Tensor) -> torch.dtype:
+def wide(tensor: Tensor) -> torch.dtype:
     """float64, where the device has it: log-probabilities of large vocabularies need the digits."""
     return torch.float32 if tensor.device.type == "mps" else torch.float64
 

@@ -6,8 +6,9 @@ then all arms run only the layers above (:meth:`Host.resume`), in one batch.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import torch
 from nnsight import NNsight
@@ -17,6 +18,8 @@ from causal_sae.execution.hook_points import HookPoint
 from causal_sae.execution.model import LanguageModel
 
 Route = Literal["suffix", "full"]
+Memory: TypeAlias = Any
+"""transformers' cache of keys and values, one row for each row of a batch."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,15 @@ class Finish:
     """``[R, keep, vocabulary]``: at the last ``keep`` positions."""
     watched: dict[str, Tensor] = field(default_factory=dict)
     """Activations at later hooks, ``[R, S, d]``, by :func:`site_of`."""
+
+
+@dataclass(frozen=True)
+class Opening:
+    """The model read its prompts and can go on. ``R`` rows."""
+
+    logits: Tensor
+    """``[R, vocabulary]``: after the last token of the prompt."""
+    memory: Memory
 
 
 class Host:
@@ -81,11 +93,20 @@ class Host:
             out = self.model.network(**_inputs(ids), use_cache=False, logits_to_keep=keep)
         return out.logits  # type: ignore[no-any-return]
 
-    def read(self, ids: Tensor) -> Halfway:
-        """Run ``ids`` ``[P, S]`` up to the hook and stop there."""
+    def read(self, ids: Tensor, memory: Memory | None = None) -> Halfway:
+        """Run ``ids`` ``[P, S]`` up to the hook and stop there.
+
+        Parameters
+        ----------
+        ids:
+            Token ids.
+        memory:
+            An empty one, to keep the keys and values of the layers below.
+        """
         site, block, hook = self._site, self._blocks[self.hook.layer], self.hook
         same = self._on_stream
-        with torch.no_grad(), self._tree.trace(**_inputs(ids), use_cache=False) as tracer:
+        inputs = _inputs(ids) | {"use_cache": memory is not None, "past_key_values": memory}
+        with torch.no_grad(), self._tree.trace(**inputs) as tracer:
             stream = None if same else block.input.save()
             activation = _value(site, hook).save()
             tracer.stop()
@@ -128,6 +149,86 @@ class Host:
                 watched[name] = _value(module, point).save()
             logits = tree.output.logits.save()
         return Finish(logits, watched)
+
+    def prefill(self, at: Halfway, activation: Tensor, below: Memory, source: Tensor) -> Opening:
+        """Run the rest of the model with ``activation`` at the hook, and remember it for more.
+
+        Parameters
+        ----------
+        at:
+            Where :meth:`read` stopped, one row for each row of ``activation``.
+        activation:
+            ``[R, S, d]``: what stands at the hook now.
+        below:
+            What :meth:`read` kept of the layers below, one row a prompt.
+        source:
+            ``[R]``: the prompt of each row.
+
+        Returns
+        -------
+        The logits after the last position, and the memory of all layers.
+        """
+        memory = self.memory()
+        tree, bypass, moved = self._tree, self._bypass, activation - at.activation
+        suffix = self.route == "suffix"
+        skipped = self._skipped if suffix else 0
+        replace = not (suffix and self._on_stream and skipped > 0)
+        stream = activation if self._on_stream else at.stream
+        inputs = _inputs(at.ids) | {"past_key_values": memory, "use_cache": True}
+        with torch.no_grad(), tree.trace(**inputs, logits_to_keep=1):
+            for number in range(skipped):
+                self._blocks[number].skip(stream)
+            if replace:
+                _put(self._site, self.hook, activation)
+            if bypass is not None:
+                bypass.output = bypass.output + moved
+            logits = tree.output.logits.save()
+        for number in range(skipped):
+            kept = below.layers[number]
+            memory.layers[number].update(kept.keys[source], kept.values[source])
+        return Opening(logits[:, -1], memory)
+
+    def advance(
+        self, ids: Tensor, length: int, memory: Memory, change: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        """One more token a row.
+
+        Parameters
+        ----------
+        ids:
+            ``[R]``: the tokens that follow.
+        length:
+            How many tokens each row has before them.
+        memory:
+            As :meth:`prefill` gave it; it grows.
+        change:
+            From the activation at the hook, ``[R, 1, d]``, to what shall stand there.
+
+        Returns
+        -------
+        ``[R, vocabulary]``: the logits after the new token.
+        """
+        tree, site, hook, bypass = self._tree, self._site, self.hook, self._bypass
+        inputs = {
+            "input_ids": ids[:, None],
+            "position_ids": torch.full_like(ids[:, None], length),
+            "past_key_values": memory,
+            "use_cache": True,
+        }
+        with torch.no_grad(), tree.trace(**inputs, logits_to_keep=1):
+            before = _value(site, hook)
+            after = change(before)
+            _put(site, hook, after)
+            if bypass is not None:
+                bypass.output = bypass.output + (after - before)
+            logits = tree.output.logits.save()
+        return logits[:, -1]  # type: ignore[no-any-return]
+
+    def memory(self) -> Memory:
+        """An empty memory of keys and values."""
+        from transformers import DynamicCache  # noqa: PLC0415 - loads with the first generation
+
+        return DynamicCache(config=self.model.network.config)
 
 
 def site_of(hook: HookPoint) -> str:

@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from causal_sae.execution.edits import attention_sinks
-from causal_sae.execution.forward import _edit
-from causal_sae.execution.host import Halfway
+from causal_sae.execution.forward import edit_rows
 from causal_sae.execution.metrics.base import Reading
 from causal_sae.execution.metrics.entropy import Entropy
 from causal_sae.execution.metrics.kl import KL
@@ -41,9 +40,8 @@ def test_edits_stay_on_the_models_device(tiny_sae):
     source = torch.tensor([0, 0, 0, 1, 1], device="meta")
     editable = torch.ones(5, SPAN, dtype=torch.bool, device="meta") & ~attention_sinks(x)[source]
     bench = type("Bench", (), {"sae": sae, "directions": sae.direction(range(24)), "seed": 1})
-    halfway = Halfway(torch.zeros(PROMPTS, SPAN, device="meta"), x, x)
     units = ("a", "a", "a", "b", "b")
-    edited, delivery = _edit(bench, halfway, sae.encode(x), source, editable, TREATMENTS, units)
+    edited, delivery = edit_rows(bench, x, sae.encode(x), source, editable, TREATMENTS, units)
     assert edited.device.type == "meta"
     assert edited.shape == (5, SPAN, WIDTH)
     assert {tensor.device.type for tensor in vars(delivery).values()} == {"meta"}

@@ -15,6 +15,8 @@ FLAGS: dict[str, str] = {
     "ones that did not.",
     "incomplete_pairs": "This many units lack an outcome in one of the two arms and leave the "
     "within-unit comparison.",
+    "incomplete_units": "This many units lack an outcome in one of the arms that are combined, and "
+    "leave the comparison within units.",
     "blocks_dropped": "This many blocks hold units of one arm only and say nothing about the "
     "difference; the estimate is of the other blocks.",
     "too_few_units": "There are too few units for a standard error: no inference is made.",
@@ -71,6 +73,8 @@ FLAGS: dict[str, str] = {
     "analysed one by one: blocks count by their precision rather than by their size.",
     "fixed_draws": "An arm averages over this many random or placebo draws; the interval speaks "
     "of these draws, not of others that could have been made.",
+    "no_joint_test": "There is no joint test: the effects have no covariance that could be "
+    "inverted, or too few units; or units come in clusters and each is in every arm.",
     "margin_test": "The p-value and the statistic are those of the test against the margin; where "
     "either direction harms, of the one of the two one-sided tests that rejects less. The interval "
     "has level 1 - 2 alpha: before any correction, the margin is excluded exactly when the "

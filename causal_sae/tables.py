@@ -173,10 +173,25 @@ class Companion:
 
 
 COMPANIONS: dict[str, Companion] = {
+    "missingness": Companion(
+        "What the missing outcomes could change",
+        "Units without a usable outcome, by contrast, arm and reason. The main analysis is of "
+        "complete cases. Where the outcome has a lowest and a highest value, the effect is "
+        "estimated twice more: with every missing value where it is worst for the effect, and "
+        "where it is best (Manski bounds); the effect lies between the two whatever the missing "
+        "values are. The interval runs from the lower limit of the one analysis to the upper "
+        "limit of the other, and holds the whole range with at least its level.",
+    ),
     "supplementary": Companion(
         "Supplementary analyses",
         "The same contrasts by further estimators, as declared. They are not corrected for "
         "multiplicity; the verdict rests on the main estimates alone.",
+    ),
+    "factorial": Companion(
+        "Joint tests of factorial effects",
+        "For each factor, and each interaction, whether any of its effects differs from zero: F "
+        "with its two degrees of freedom. The p-values are not corrected; the single effects are "
+        "in the table of effects.",
     ),
 }
 """Name of the table -> how the report calls it and what it tells the reader."""

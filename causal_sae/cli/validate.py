@@ -38,6 +38,8 @@ def overview(trial: Trial, units: int | None) -> Table:
     """Arms, units, contrasts and family sizes."""
     from rich.table import Table
 
+    from causal_sae.spec.combinations import combinations
+
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column()
@@ -48,6 +50,9 @@ def overview(trial: Trial, units: int | None) -> Table:
     arms = (f"{arm.name} ({arm.intervention.kind})" for arm in trial.arms)
     table.add_row("arms", ", ".join(arms))
     table.add_row("contrasts", ", ".join(f"{a} - {b}" for a, b in trial.contrasts))
+    several = ", ".join(f"{one.treatment} - {one.reference}" for one in combinations(trial))
+    if several:
+        table.add_row("several arms", several)
     outcomes = (f"{o.name} ({o.metric}, {o.role})" for o in trial.outcomes)
     table.add_row("outcomes", ", ".join(outcomes))
     method = trial.analysis.multiplicity.method
@@ -58,9 +63,12 @@ def overview(trial: Trial, units: int | None) -> Table:
 
 def families(trial: Trial) -> dict[str, int]:
     """How many tests stand in each family."""
+    from causal_sae.spec.combinations import combinations
+
     by = trial.analysis.multiplicity.family
     sizes: dict[str, int] = {}
     for outcome in trial.outcomes:
         family = {"role": outcome.role, "outcome": outcome.name, "all": "all"}[by]
         sizes[family] = sizes.get(family, 0) + len(trial.contrasts)
+        sizes[family] += len(combinations(trial, outcome))
     return sizes

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from causal_sae.estimation.missingness import missingness
+from causal_sae.estimation.factorial import factorial
 from causal_sae.estimation.supplementary import supplementary
 
 if TYPE_CHECKING:
@@ -16,7 +18,9 @@ Companion = Callable[["Trial", "pd.DataFrame", "pd.DataFrame"], "pd.DataFrame"]
 """A trial, its observations and its effects in; a table out, empty where there is nothing."""
 
 COMPANIONS: dict[str, Companion] = {
+    "missingness": missingness,
     "supplementary": supplementary,
+    "factorial": factorial,
 }
 """Name of the table (a key of :data:`causal_sae.tables.COMPANIONS`) -> what makes it."""
 

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from causal_sae import flags as codes
+from causal_sae.estimation import pool
 from causal_sae.estimation.choice import check_analysis, choose, choose_for, structure
 from causal_sae.estimation.contrasts import Contrast, analysed, exposed_stratum, unit_values
-from causal_sae.estimation.effect_sizes import effect_size
+from causal_sae.estimation.effect_sizes import declared_size, effect_size
 from causal_sae.estimation.finite_population import is_known, known_effect
 from causal_sae.estimation.guardrails import (
     against_margin,
@@ -22,9 +23,12 @@ from causal_sae.estimation.guardrails import (
     verdict,
 )
 from causal_sae.estimation.inference import settle
+from causal_sae.estimation.linear_contrasts import combination_rows
 from causal_sae.estimation.multiplicity import SAMPLE, adjust
 from causal_sae.estimation.sample import Vector
+from causal_sae.estimation.several_arms import check_several_arms
 from causal_sae.estimation.sparsity import sparsity_flags
+from causal_sae.spec.combinations import combinations
 from causal_sae.tables import EFFECTS
 
 if TYPE_CHECKING:
@@ -64,12 +68,13 @@ def estimate(
         The observations are not those of this trial.
     """
     check_analysis(trial)
+    check_several_arms(trial)
     values = unit_values(trial, observations)
-    rows = [
-        effect_row(trial, values, Contrast(outcome, treatment, reference))
-        for outcome in trial.outcomes
-        for treatment, reference in trial.contrasts
-    ]
+    rows: list[dict[str, object]] = []
+    for outcome in trial.outcomes:
+        pairs = (Contrast(outcome, *pair) for pair in trial.contrasts)
+        rows += [effect_row(trial, values, contrast) for contrast in pairs]
+        rows += [_combined(trial, row) for row in combination_rows(trial, values, outcome)]
     analysis = trial.analysis
     effects = adjust(pd.DataFrame(rows), analysis.multiplicity, analysis.alpha, trial, values)
     table = EFFECTS.conform(effects)
@@ -100,7 +105,8 @@ def effect_row(
         notes = (*notes, *lost)
     alpha = interval_alpha(contrast.outcome, trial.analysis.alpha)
     fitted = settle(estimator.fit(sample, alpha), sample.outcome)
-    size = effect_size(sample, fitted, structure(trial), alpha)
+    wanted = declared_size(trial, contrast.outcome.name)
+    size = effect_size(sample, fitted, structure(trial), alpha, wanted)
     if name == "enriched":
         size = pool.effect_size(sample, fitted)
     if is_known(trial):
@@ -139,6 +145,11 @@ def effect_row(
     }
 
 
+def _combined(trial: Trial, row: dict[str, object]) -> dict[str, object]:
+    """A combination of several arms, whose kind goes before the rest of its estimand."""
+    return {**row, "estimand": f"{row['estimand']}, {_estimand(trial, 'all')}"}
+
+
 def _mean(values: Vector) -> float:
     return float(values.mean()) if len(values) else np.nan
 
@@ -158,6 +169,12 @@ def _same_method(trial: Trial, registered: Trial) -> bool:
     return all(getattr(trial.analysis, k) == getattr(registered.analysis, k) for k in keys)
 
 
+def _comparisons(trial: Trial) -> set[tuple[str, str]]:
+    """Treatment and reference of every row that the trial declares."""
+    several = ((one.treatment, one.reference) for one in combinations(trial))
+    return {*trial.contrasts, *several}
+
+
 def _final_flags(trial: Trial, row: pd.Series, registered: Trial | None) -> list[str]:
     """The flags of a row once its adjusted p-value is known: verdicts, and what is post hoc."""
     found = list(codes.split(row["flags"]))
@@ -168,7 +185,7 @@ def _final_flags(trial: Trial, row: pd.Series, registered: Trial | None) -> list
         found.append(verdict(outcome, float(row["estimate"]), reject, exact))
     if registered is not None:
         pair = (str(row["treatment"]), str(row["reference"]))
-        declared = outcome.name in registered.roles() and pair in registered.contrasts
+        declared = outcome.name in registered.roles() and pair in _comparisons(registered)
         declared = declared and _same_method(trial, registered)
         found += [] if declared else ["post_hoc"]
     return found

@@ -46,11 +46,31 @@ def robust(
     ``estimatr::lm_robust(se_type = "HC2")``. For a two-arm comparison without covariates the HC2
     standard error is Neyman's.
     """
+    fitted = robust_fit(y, x, weights, se_type)
+    if fitted is None:
+        return UNFITTED
+    coefficients, covariance = fitted
+    n, k = x.shape
+    return Coefficient(
+        float(coefficients[-1]), float(np.sqrt(np.maximum(covariance[-1, -1], 0))), float(n - k)
+    )
+
+
+def robust_fit(
+    y: Vector, x: Matrix, weights: Vector | None = None, se_type: SEType = "HC2"
+) -> tuple[Vector, Matrix] | None:
+    """The coefficients [k] and their HC covariance [k, k]; None where a row fits itself.
+
+    Parameters
+    ----------
+    y, x, weights, se_type:
+        As for :func:`robust`; the order of the columns does not matter.
+    """
     n, k = x.shape
     if n <= k or np.any(1 - _leverage(x, weights) < LEVERAGE):
-        return UNFITTED
+        return None
     fit = WLS(y, x, weights=1.0 if weights is None else weights).fit(cov_type=se_type, use_t=True)
-    return Coefficient(float(fit.params[-1]), float(fit.bse[-1]), float(n - k))
+    return fit.params, fit.cov_params()
 
 
 def _leverage(x: Matrix, weights: Vector | None) -> Vector:
@@ -83,17 +103,75 @@ def cr2(y: Vector, x: Matrix, cluster: Codes) -> Coefficient:
     The inverse roots are taken in the k-dimensional column space of a cluster's own rows, so a
     cluster of thousands of rows costs no more than its share.
     """
+    return cr2_combination(y, x, cluster, np.eye(x.shape[1])[-1])
+
+
+def cr2_combination(y: Vector, x: Matrix, cluster: Codes, weights: Vector) -> Coefficient:
+    """A linear combination of the coefficients, with a CR2 standard error and Satterthwaite's df.
+
+    Parameters
+    ----------
+    y, x, cluster:
+        As for :func:`cr2`; the order of the columns does not matter.
+    weights:
+        [k] one for each column of ``x``.
+    """
+    parts = cr2_parts(y, x, cluster, weights[:, None])
+    estimate = float(weights @ parts.coefficients)
+    std_error = float(np.sqrt(np.sum(parts.scores**2)))
+    return Coefficient(estimate, std_error, _satterthwaite(parts.gram(0, 0)))
+
+
+@dataclass(frozen=True)
+class CR2Parts:
+    """What the CR2 variances of several linear combinations of coefficients are made of."""
+
+    coefficients: Vector
+    """[k] by least squares."""
+    scores: Matrix
+    """[clusters, q] each cluster's part of each combination: their products' sum is CR2."""
+    squares: Matrix
+    """[clusters, q, q] the inner products of the clusters' adjusted vectors."""
+    projections: Matrix
+    """[clusters, q, k] the same vectors in the orthonormal basis of the design."""
+
+    def gram(self, s: int, t: int) -> Matrix:
+        """[clusters, clusters] inner products of the clusters' contributions to s and to t.
+
+        A cluster's contribution is ``(I - H) a_g``, so this is ``diag(a_g' b_g) - A'B`` with
+        ``A_g = q_g' a_g``: no matrix larger than clusters by clusters is formed.
+        """
+        product = self.projections[:, s] @ self.projections[:, t].T
+        gram: Matrix = np.diag(self.squares[:, s, t]) - product
+        return gram
+
+
+def cr2_parts(y: Vector, x: Matrix, cluster: Codes, weights: Matrix) -> CR2Parts:
+    """What the CR2 variances of linear combinations are made of.
+
+    Parameters
+    ----------
+    y, x, cluster:
+        As for :func:`cr2`.
+    weights:
+        [k, q] one combination in each column.
+    """
     order = np.argsort(cluster, kind="stable")
     y, x, cluster = y[order], x[order], cluster[order]
     q, r = np.linalg.qr(x)
     coefficients = np.linalg.solve(r, q.T @ y)
-    # The last coefficient is loading' q' y: `loading` is the contrast in the orthonormal basis.
-    loading = np.linalg.solve(r.T, np.eye(x.shape[1])[-1])
+    # A combination is loading' q' y: `loading` is the contrast in the orthonormal basis.
+    loading = np.linalg.solve(r.T, weights)
     starts = np.flatnonzero(np.diff(cluster, prepend=cluster[0] - 1))
-    adjusted = _adjust(q, q @ loading, starts)
-    scores = np.add.reduceat(adjusted * (y - x @ coefficients), starts)
-    df = _satterthwaite(adjusted, q, starts)
-    return Coefficient(float(coefficients[-1]), float(np.sqrt(np.sum(scores**2))), df)
+    adjusted = np.column_stack([_adjust(q, q @ column, starts) for column in loading.T])
+    residual = y - x @ coefficients
+    products = adjusted[:, :, None] * adjusted[:, None, :]
+    return CR2Parts(
+        coefficients,
+        np.add.reduceat(adjusted * residual[:, None], starts),
+        np.add.reduceat(products, starts),
+        np.add.reduceat(adjusted[:, :, None] * q[:, None, :], starts),
+    )
 
 
 def _adjust(q: Matrix, vector: Vector, starts: Codes) -> Vector:
@@ -123,14 +201,8 @@ def _adjust(q: Matrix, vector: Vector, starts: Codes) -> Vector:
     return adjusted
 
 
-def _satterthwaite(adjusted: Vector, q: Matrix, starts: Codes) -> float:
-    """``tr(G)^2 / tr(G G)`` where G holds the inner products of the clusters' contributions.
-
-    A cluster's contribution is ``(I - H) a_g``, so ``G = diag(a_g' a_g) - B'B`` with
-    ``B_g = q_g' a_g``: no matrix larger than clusters by clusters is formed.
-    """
-    projections = np.add.reduceat(q * adjusted[:, None], starts, axis=0)
-    gram = np.diag(np.add.reduceat(adjusted**2, starts)) - projections @ projections.T
+def _satterthwaite(gram: Matrix) -> float:
+    """``tr(G)^2 / tr(G G)`` where G holds the inner products of the clusters' contributions."""
     square = float(np.sum(gram**2))
     return float(np.trace(gram)) ** 2 / square if square > 0 else np.nan
 

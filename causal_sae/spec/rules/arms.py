@@ -94,13 +94,7 @@ def no_screened_arm(trial: Trial) -> Iterator[Problem]:
 def factorial_cells(trial: Trial) -> Iterator[Problem]:
     """The arms of a factorial trial are all combinations of its factors' levels, each once."""
     if trial.assignment.method != "factorial":
-        for i, arm in enumerate(trial.arms):
-            if arm.levels is not None:
-                yield Problem(
-                    ("arms", i, "levels"),
-                    "`levels` belongs to a factorial trial; say `method: factorial`, or remove it.",
-                    on_key=True,
-                )
+        yield from _cells_of_other_methods(trial)
         return
     without = [i for i, arm in enumerate(trial.arms) if not arm.levels]
     for i in without:
@@ -113,13 +107,28 @@ def factorial_cells(trial: Trial) -> Iterator[Problem]:
         yield from _crossed(trial)
 
 
+def _cells_of_other_methods(trial: Trial) -> Iterator[Problem]:
+    """Elsewhere levels serve the analysis alone, and arms without them are no cells."""
+    with_levels = [i for i, arm in enumerate(trial.arms) if arm.levels is not None]
+    if trial.analysis.factorial == "none":
+        for i in with_levels:
+            yield Problem(
+                ("arms", i, "levels"),
+                "`levels` belongs to a factorial trial; say `method: factorial`, or remove it.",
+                on_key=True,
+            )
+    elif any(arm.levels for arm in trial.arms):
+        yield from _crossed(trial)
+
+
 def _crossed(trial: Trial) -> Iterator[Problem]:
-    cells = [dict(arm.levels or {}) for arm in trial.arms]
+    places = [i for i, arm in enumerate(trial.arms) if arm.levels]
+    cells = [dict(trial.arms[i].levels or {}) for i in places]
     factors = list(cells[0])
     uneven = [i for i, cell in enumerate(cells) if set(cell) != set(factors)]
     for i in uneven:
         yield Problem(
-            ("arms", i, "levels"),
+            ("arms", places[i], "levels"),
             f"every arm must have the same factors ({', '.join(factors)}); this has "
             f"{', '.join(cells[i])}.",
         )
@@ -128,8 +137,8 @@ def _crossed(trial: Trial) -> Iterator[Problem]:
     rows = [tuple(cell[factor] for factor in factors) for cell in cells]
     for i, first in repeats(rows):
         yield Problem(
-            ("arms", i, "levels"),
-            f"every cell must be one arm; arms[{first}] has the same levels: change one.",
+            ("arms", places[i], "levels"),
+            f"every cell must be one arm; arms[{places[first]}] has the same levels: change one.",
         )
     yield from _full(factors, rows)
 

@@ -42,7 +42,7 @@ PARTS: dict[str, tuple[str, ...]] = {
         *("Sentiment", "Similarity", "Custom", "Column", "Generate"),
     ),
     "Trial": ("TextPositions",),
-    "Analysis": ("Multiplicity",),
+    "Analysis": ("Multiplicity", "StatedSD"),
 }
 TITLES = {
     "TextPositions": "positions: {regex: ...}",
@@ -54,6 +54,7 @@ TITLES = {
     "Column": "{column: ...}",
     "Generate": "generate",
     "Multiplicity": "analysis.multiplicity",
+    "StatedSD": "effect_size: {sd: ...}",
     "SAELensRelease": "saelens",
     "PackageSource": "source: {package: ..., file: ...}",
     "PathSource": "source: {path: ...}",

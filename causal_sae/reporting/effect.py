@@ -32,8 +32,15 @@ EFFECT_SIZES = {
     "cohen_dz": "dz",
     "cohen_dz_adjusted": "dz",
     "risk_difference": "RD",
-    "cliffs_delta": "δ",
+    "cohen_d_adjusted": "d",
+    "glass_delta": "Δ",
+    "glass_delta_adjusted": "Δ",
+    "cliff_delta": "δ",
     "cles": "CLES",
+    "risk_ratio": "RR",
+    "odds_ratio": "OR",
+    "rate_ratio": "IRR",
+    "sd_stated": "SD",
 }
 SAID = frozenset(
     {"margin_test", "non_inferior", "harm_not_excluded", "equivalent", "equivalence_not_shown"}

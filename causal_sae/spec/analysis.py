@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, PositiveFloat, Tag
 
 from causal_sae.spec.base import Name, Spec
 
@@ -51,7 +51,7 @@ Correction = Literal[
     "fixed_sequence",
     "graphical",
 ]
-EffectSize = Literal[
+SizeName = Literal[
     "auto",
     "hedges_g",
     "cohen_d",
@@ -63,6 +63,24 @@ EffectSize = Literal[
     "risk_ratio",
     "odds_ratio",
     "rate_ratio",
+]
+
+
+class StatedSD(Spec):
+    """A standard deviation that is known beforehand: effects are divided by it as it stands."""
+
+    sd: Annotated[
+        Annotated[PositiveFloat, Tag("all")]
+        | Annotated[dict[str, PositiveFloat], Field(min_length=1), Tag("each")],
+        Discriminator(lambda value: "each" if isinstance(value, dict) else "all"),
+    ]
+    """In the outcome's units: one number, or one for each outcome by name; other outcomes get what
+    ``auto`` takes."""
+
+
+EffectSize = Annotated[
+    Annotated[SizeName, Tag("name")] | Annotated[StatedSD, Tag("stated")],
+    Discriminator(lambda value: "name" if isinstance(value, str) else "stated"),
 ]
 Refuter = Literal["placebo_treatment", "random_common_cause", "data_subset"]
 
@@ -110,7 +128,9 @@ class Analysis(Spec):
     """Further estimators of the same contrasts, in a table of their own that is not corrected for
     multiplicity: they support the main estimates and never replace them."""
     effect_size: EffectSize = "auto"
-    """The standardised effect of the table of effects; ``auto`` follows outcome and design."""
+    """The standardised effect of the table of effects; ``auto`` follows outcome and design.
+    ``{sd: 0.4}`` divides by a standard deviation that is stated, ``{sd: {gap: 0.4}}`` for one
+    outcome."""
     covariates: tuple[str, ...] = ()
     """Pre-treatment columns: of the prompts, or ``clean_outcome`` (the untouched model's)."""
     multiplicity: Multiplicity = Multiplicity()

@@ -11,8 +11,9 @@ import pytest
 from scipy.special import expit
 
 from causal_sae.estimation import estimate
-from causal_sae.estimation.estimators import ESTIMATORS, logistic
+from causal_sae.estimation.estimators import ESTIMATORS
 from causal_sae.estimation.sample import Sample
+from causal_sae.estimation.separation import separated
 from causal_sae.flags import split
 
 GOLDENS = Path(__file__).parents[1] / "goldens" / "estimation"
@@ -78,7 +79,7 @@ def test_adjustment_gains_precision() -> None:
 )
 def test_separation_is_found_exactly(y: list[float], x: list[float], found: bool) -> None:
     columns = np.column_stack([np.ones(8), (np.array(x) - 4.5) / 4])
-    assert logistic.separated(np.array(y, float), columns) is found
+    assert separated(np.array(y, float), columns) is found
 
 
 def test_separated_outcomes_fall_back_to_the_plain_difference(

@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from causal_sae.spec.rules import analysis, arms, design, enrichment, outcomes, several_arms
+from causal_sae.spec.rules import (
+    analysis,
+    arms,
+    design,
+    effect_sizes,
+    enrichment,
+    outcomes,
+    several_arms,
+    within_units,
+)
 from causal_sae.spec.rules.analysis import CLEAN_OUTCOME
 from causal_sae.spec.trial import Trial
 from causal_sae.spec.yaml_tree import Problem
@@ -48,6 +57,7 @@ RULES: tuple[Rule, ...] = (
     arms.factorial_cells,
     several_arms.factorial_has_cells,
     several_arms.doses_are_known,
+    effect_sizes.effect_size_fits,
     several_arms.several_arms_are_estimated,
     design.equal_shares_within_units,
     design.distinct_design_columns,

@@ -51,6 +51,18 @@ class Run:
         return together.sort_values(keys, kind="stable", ignore_index=True)
 
     @cached_property
+    def texts(self) -> pd.DataFrame:
+        """What was generated: unit_id, arm, draw, sample, prompt, text, tokens; maybe no rows."""
+        import pandas as pd  # noqa: PLC0415 - pandas loads with the first table
+
+        parts = sorted((self.folder.path / "texts").glob("*.parquet"))
+        if not parts:
+            columns = ["unit_id", "arm", "draw", "sample", "prompt", "text", "tokens"]
+            return pd.DataFrame(columns=columns)
+        together = pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
+        return together.sort_values(["unit_id", "arm", "sample"], kind="stable", ignore_index=True)
+
+    @cached_property
     def assignment(self) -> pd.DataFrame | None:
         """Who got which arm; None for observations that came from elsewhere."""
         return self._table_or_none("assignment.parquet")
@@ -89,7 +101,9 @@ class Run:
             assignment=assignment,
             observations=self.observations,
             effects=self.effects,
-            flow=count_flow(self.trial, assignment, self.observations, excluded),
+            flow=count_flow(
+                self.trial, assignment, self.observations, excluded, manifest.get("pool")
+            ),
             manifest=manifest,  # type: ignore[arg-type]
             diagnostics=self._table_or_none("diagnostics.csv"),
             balance=self._table_or_none("balance.csv"),

@@ -26,6 +26,7 @@ from causal_sae.estimation.estimators import ESTIMATORS
 from causal_sae.estimation.multiplicity import UNAVAILABLE as LATER
 from causal_sae.execution.hook_points import FAMILIES, SITES, resolve
 from causal_sae.execution.metrics import METRICS
+from causal_sae.execution.text_metrics import TEXT_METRICS
 from causal_sae.flags import FLAGS
 from causal_sae.spec import outcomes
 
@@ -108,26 +109,34 @@ def tables() -> str:
 
 
 def metrics() -> str:
-    """Every metric: what it is, whether this version runs it, its keys."""
+    """Every metric: what it is, its keys, and what it is read from."""
     parts = [
         NOTE + "# Metrics\n\n"
         "Next-token metrics are read at the last token of the prompt, from the log-softmax, in "
         "natural logarithms. A `target` or `foil` is one token as written: its leading space "
         "counts, and no special tokens are added.\n"
     ]
-    heads = ("metric", "meaning", "keys", "runs in this version")
+    heads = ("metric", "meaning", "keys", "read from")
     rows = []
     for kind in get_args(get_args(outcomes.Outcome)[0]):
         name = str(kind.model_fields["metric"].default)
         shared = {"name", "role", "margin", "harm", "bounds", "metric"}
         keys = ", ".join(f"`{key}`" for key in kind.model_fields if key not in shared)
-        runs = "yes" if name in METRICS else "declared, not yet run"
-        rows.append((f"`{name}`", plain(kind.__doc__), keys, runs))
+        read = [*(["next token"] if name in METRICS else []), *(["text"] * (name in TEXT_METRICS))]
+        rows.append((f"`{name}`", plain(kind.__doc__), keys, " or ".join(read)))
     parts.append(table(heads, rows))
     parts.append(
-        "\nAn outcome that is declared but not yet run is refused before anything is written. "
-        "Its observations, made elsewhere, can be estimated: "
-        "see [Estimate a table from elsewhere](../how-to/foreign-table.md).\n"
+        "\nMetrics of text have a section `generate` (`max_new_tokens`, `temperature`, `samples`); "
+        "outcomes with the same section share their texts, which the run folder keeps in `texts/`. "
+        "`distinct_n`, `repetition` and `perplexity` have no value where the text is too short, and "
+        "say so in `status`. `sentiment` is VADER's compound score for English "
+        "(`pip install 'causal-sae[text]'`); `similarity` is the cosine between counts of the 3 to "
+        "5 letters long pieces of words; `repetition` is the share of tokens in an n-gram that "
+        "stood earlier in the text.\n\n"
+        "`custom` calls your own function, found by its entry point in the group "
+        "`causal_sae.metrics`: `function(logprobs)` with an array `[rows, vocabulary]` of natural "
+        "log-probabilities after the prompt, or, with `generate`, `function(texts, prompts)` with "
+        "two lists of strings. It gives one number a row.\n"
     )
     return "\n".join(parts)
 

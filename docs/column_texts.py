@@ -9,6 +9,8 @@ FILES: dict[str, str] = {
     "trial.lock": "The registration that the run was held against; only where there is one.",
     "assignment.parquet": "Who got which arm, and with what probability.",
     "observations/*.parquet": "What was measured: one row a unit, arm and outcome.",
+    "texts/*.parquet": "What was generated: unit_id, arm, draw, sample, prompt, text, and how many "
+    "tokens it has; only where an outcome is of generated text.",
     "effects.parquet, effects.csv": "The result: one row an outcome and contrast.",
     "diagnostics.csv": "The gates: check, status (`pass`, `warn`), value, limit, sentence.",
     "balance.csv": "Means of pre-treatment variables by arm, and their standardised differences. "

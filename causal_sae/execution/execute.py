@@ -5,22 +5,28 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
 
 import pandas as pd
 
 from causal_sae.execution.batches import Batch, Job, Limit, batches
 from causal_sae.execution.forward import Bench, Pass, exercised, firing, run_batch
 from causal_sae.execution.gates import Gate, check_batches, check_dose
+from causal_sae.execution.generation import Writing, writing_batches
 from causal_sae.execution.laboratory import Laboratory
 from causal_sae.execution.metrics import Metric
 from causal_sae.execution.sequences import Prompt
+from causal_sae.execution.text_metrics import TextMetric
+from causal_sae.execution.texts import writings, written
 from causal_sae.execution.treatments import Treatment
 from causal_sae.randomness import generator
 from causal_sae.tables import OBSERVATIONS
 
 Advance = Callable[[int], None]
+Shard: TypeAlias = Sequence[tuple[Any, ...]]
+"""Batches that are saved together: all of :class:`Job`, or all of :class:`Writing`."""
 SHARD_ROWS = 256  # rows of the model's batches between two writes
 GATE_UNITS = 4  # units of every arm that the gates look at
 GATE_CHUNK = 64  # sequences read at a time in search of units where an arm's features fire
@@ -37,17 +43,30 @@ class Plan:
     focal: tuple[int, ...]
     units: Mapping[str, Mapping[str, object]]
     """For each unit the columns that do not vary: block, cluster, covariates."""
+    places: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """For each unit and arm the place in the unit's sequence of arms, where it has one."""
+    text_metrics: Mapping[str, TextMetric] = field(default_factory=dict)
+    text_shards: tuple[tuple[tuple[Writing, ...], ...], ...] = ()
+    """Every batch of generated text, in the order in which it runs, after the others."""
+    looked_at: tuple[Job, ...] = ()
+    """Prompts that the gates look at where no outcome reads the next token."""
+
+    @property
+    def jobs(self) -> list[Job]:
+        """Every sequence that is read for its next tokens."""
+        return [job for shard in self.shards for batch in shard for job in batch]
 
     @property
     def tokens(self) -> int:
         """Tokens over all rows: what the run costs."""
-        return sum(job.tokens for shard in self.shards for batch in shard for job in batch)
+        texts = sum(job.tokens for shard in self.text_shards for b in shard for job in b)
+        return texts + sum(job.tokens for job in self.jobs)
 
 
 def plan(
     laboratory: Laboratory,
     prompts: Iterable[Prompt],
-    metrics: Mapping[str, Metric],
+    metrics: Mapping[str, Metric | TextMetric],
     dealt: Mapping[tuple[str, str], Treatment],
     focal: tuple[int, ...],
     units: Mapping[str, Mapping[str, object]],
@@ -73,23 +92,42 @@ def plan(
     for (unit, _), treatment in sorted(dealt.items(), key=lambda item: item[0]):
         each.setdefault(unit, []).append(treatment)
     assigned = [prompt for prompt in prompts if prompt.unit_id in each]
-    sequences = laboratory.sequences(assigned, metrics)
+    read = {name: m for name, m in metrics.items() if isinstance(m, Metric)}
+    scored = {name: m for name, m in metrics.items() if isinstance(m, TextMetric)}
+    sequences = laboratory.sequences(assigned, read)
     jobs = [Job(s, tuple(each[unit])) for (unit, _), s in sequences.items()]
-    shards: list[tuple[Batch, ...]] = []
-    current: list[Batch] = []
-    for batch in batches(jobs, laboratory.limit):
+    texts = writings(laboratory, assigned, scored, each)
+    return Plan(
+        laboratory.bench(read),
+        read,
+        _shards(batches(jobs, laboratory.limit)) if read else (),
+        dealt,
+        focal,
+        units,
+        text_metrics=scored,
+        text_shards=_shards(writing_batches(texts, laboratory.limit)),
+        looked_at=() if read else tuple(jobs),
+    )
+
+
+B = TypeVar("B", bound=tuple[Any, ...])
+
+
+def _shards(made: Iterable[B]) -> tuple[tuple[B, ...], ...]:
+    """Batches together, as many as are written to one file."""
+    shards: list[tuple[B, ...]] = []
+    current: list[B] = []
+    for batch in made:
         current.append(batch)
         if sum(job.rows for b in current for job in b) >= SHARD_ROWS:
             shards.append(tuple(current))
             current = []
-    if current:
-        shards.append(tuple(current))
-    return Plan(laboratory.bench(metrics), metrics, tuple(shards), dealt, focal, units)
+    return (*shards, tuple(current)) if current else tuple(shards)
 
 
 def check(run: Plan, limit: Limit) -> list[Gate]:
     """Pass the gates that need a few batches: batch invariance, and the dose as found."""
-    jobs = [job for shard in run.shards for batch in shard for job in batch]
+    jobs = run.jobs or list(run.looked_at)
     shuffled = [jobs[i] for i in generator(run.bench.seed, "gates").permutation(len(jobs))]
     sample = _sample(run, shuffled, limit)
     invariance = check_batches(run.bench, sample, run.metrics, shuffled)
@@ -136,36 +174,71 @@ def execute(run: Plan, folder: Path, advance: Advance = lambda _tokens: None) ->
         :data:`causal_sae.tables.OBSERVATIONS`, sorted by unit, arm and outcome.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"part-{n:05d}-{_digest(run, s)}.parquet" for n, s in enumerate(run.shards)]
-    for stale in set(folder.glob("part-*")) - set(paths):
-        stale.unlink()
+    shards: list[Shard] = [*run.shards, *run.text_shards]
+    names = [f"part-{n:05d}-{_digest(run, shard)}.parquet" for n, shard in enumerate(shards)]
+    _sweep(folder, names)
     parts = []
-    for path, shard in zip(paths, run.shards, strict=True):
+    for name, shard in zip(names, shards, strict=True):
+        path = folder / name
         if path.exists():
             advance(sum(job.tokens for batch in shard for job in batch))
         else:
-            rows: list[dict[str, object]] = []
-            for batch in shard:
-                rows += _rows(run, run_batch(run.bench, batch))
-                advance(sum(job.tokens for job in batch))
-            partial = path.with_suffix(".partial")
-            OBSERVATIONS.conform(pd.DataFrame(rows)).to_parquet(partial, index=False)
-            partial.replace(path)
+            _write(path, OBSERVATIONS.conform(pd.DataFrame(_measured(run, shard, path, advance))))
         parts.append(pd.read_parquet(path))
     together = pd.concat(parts, ignore_index=True)
-    order = together.sort_values(["unit_id", "arm", "outcome"], ignore_index=True)
-    return OBSERVATIONS.conform(order)
+    keys = ["unit_id", "arm", "outcome", "sample"]
+    return OBSERVATIONS.conform(together.sort_values(keys, ignore_index=True))
 
 
-def _digest(run: Plan, shard: tuple[Batch, ...]) -> str:
-    said = [
-        (job.sequence.unit_id, job.sequence.tokens, [repr(t) for t in job.treatments])
-        for batch in shard
-        for job in batch
-    ]
-    names = sorted(run.metrics)
+def texts_of(observations: Path) -> Path:
+    """The folder of generated texts that belongs to a folder of observations."""
+    return observations.with_name("texts")
+
+
+def _sweep(folder: Path, names: Sequence[str]) -> None:
+    """Remove what another plan left."""
+    for kept in (folder, texts_of(folder)):
+        for stale in {path for path in kept.glob("part-*") if path.name not in names}:
+            stale.unlink()
+
+
+def _write(path: Path, table: pd.DataFrame) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    table.to_parquet(partial, index=False)
+    partial.replace(path)
+
+
+def _measured(run: Plan, shard: Shard, path: Path, advance: Advance) -> list[dict[str, object]]:
+    """Run one shard; the texts that it writes are saved before its observations."""
+    rows: list[dict[str, object]] = []
+    texts: list[pd.DataFrame] = []
+    for batch in shard:
+        if isinstance(batch[0], Job):
+            rows += _rows(run, run_batch(run.bench, batch))
+        else:
+            found, table = written(run, batch)
+            rows += found
+            texts.append(table)
+        advance(sum(job.tokens for job in batch))
+    if texts:
+        _write(texts_of(path.parent) / path.name, pd.concat(texts, ignore_index=True))
+    return rows
+
+
+def _digest(run: Plan, shard: Shard) -> str:
+    said = [_identity(job) for batch in shard for job in batch]
+    names = sorted([*run.metrics, *run.text_metrics])
     bench = (run.bench.seed, run.bench.skip_sinks, run.bench.host.model.fingerprint)
     return hashlib.sha256(repr((said, names, bench)).encode()).hexdigest()[:12]
+
+
+def _identity(job: Job | Writing) -> tuple[object, ...]:
+    treatments = [repr(t) for t in job.treatments]
+    if isinstance(job, Job):
+        return job.sequence.unit_id, job.sequence.tokens, treatments
+    how = (job.settings, job.edit_generated, job.untouched)
+    return job.prompt.unit_id, job.prompt.tokens, treatments, *how
 
 
 def _rows(run: Plan, done: Pass) -> list[dict[str, object]]:
@@ -204,6 +277,7 @@ def _delivered(
         "unit_id": unit,
         "arm": treatment.arm,
         "draw": treatment.draw,
+        "run_order": run.places.get((unit, treatment.arm)),
         "exposed": active > 0 if run.focal else None,
         "received": bool(delivery.received[row]),
         "dose": float(delivery.dose[row]) if edits or treatment.changes_nothing else math.nan,

@@ -19,6 +19,7 @@ from causal_sae.execution.host import Host, site_of
 from causal_sae.execution.metrics import Context, Metric, prepare_metric
 from causal_sae.execution.model import LanguageModel, load_model
 from causal_sae.execution.sequences import Prompt, Tokenizer, TokenSequence
+from causal_sae.execution.text_metrics import TextMetric, prepare_text_metric
 from causal_sae.saes.load import open_sae
 from causal_sae.saes.sae import SAE
 from causal_sae.spec.design import Eligibility
@@ -49,11 +50,11 @@ class Laboratory:
         """Where the SAE reads."""
         return self.host.hook
 
-    def metrics(self, table: pd.DataFrame) -> dict[str, Metric]:
+    def metrics(self, table: pd.DataFrame) -> dict[str, Metric | TextMetric]:
         """The declared outcomes, set up for these prompts."""
         if self.trial.population is None:
             raise SpecError("must declare the population", Place(field="population"))
-        prepared = {}
+        prepared: dict[str, Metric | TextMetric] = {}
         for number, outcome in enumerate(self.trial.outcomes):
             context = Context(
                 table,
@@ -64,7 +65,9 @@ class Laboratory:
                 self.base,
                 f"outcomes[{number}]",
             )
-            prepared[outcome.name] = prepare_metric(outcome, context)
+            generated = getattr(outcome, "generate", None) is not None
+            prepare = prepare_text_metric if generated else prepare_metric
+            prepared[outcome.name] = prepare(outcome, context)
         return prepared
 
     def sequences(
@@ -73,8 +76,9 @@ class Laboratory:
         """For each unit its prompt alone, and with every continuation that an outcome scores."""
         made = {}
         for prompt in prompts:
-            for tail in sorted({m.continuation(prompt.unit_id) for m in metrics.values()}):
-                whole = TokenSequence(prompt, tail, self.trial.positions == "all")
+            tails = {m.continuation(prompt.unit_id) for m in metrics.values()} or {()}
+            for tail in sorted(tails):
+                whole = TokenSequence(prompt, tail, self.trial.positions in ("all", "generated"))
                 if len(whole.tokens) > self.model.context:
                     raise DataError(
                         f"the prompt and continuation of unit {prompt.unit_id!r} have "
@@ -135,16 +139,6 @@ def open_laboratory(trial: Trial, base: Path, console: Console | None = None) ->
             raise SpecError(f"a trial that runs must declare its {section}", Place(field=section))
     if trial.model is None or trial.sae is None or trial.population is None:
         raise SpecError("a trial that runs must declare its model, SAE and population")
-    if trial.positions == "generated":
-        raise SpecError(
-            "generated text is not executed yet; write `positions: all`, `prompt` or `last`",
-            Place(field="positions"),
-        )
-    if trial.population.enrich is not None:
-        raise SpecError(
-            "enrichment is not executed yet; list the prompts, or use `eligibility: {active: ...}`",
-            Place(field="population.enrich"),
-        )
     sae = open_sae(trial.sae, base)
     model = load_model(trial.model, base, console)
     return assemble(trial, base, model, sae)

@@ -1,4 +1,7 @@
-"""The clean pass before assignment: where features fire, and how strongly, on untouched prompts."""
+"""The clean pass before assignment: where features fire, and how strongly, on untouched prompts.
+
+It needs only the layers up to the hook, so a large pool can be read for an enriched trial.
+"""
 
 from __future__ import annotations
 
@@ -86,3 +89,58 @@ def scan(
         {feature: stacked[:, place] for place, feature in enumerate(wanted)},
         totals.table(sae.decoder_norm),
     )
+
+
+def exposure(
+    host: Host,
+    sae: SAE,
+    prompts: Sequence[Prompt],
+    feature: int,
+    limit: Limit,
+    skip_sinks: bool = True,
+    advance: Callable[[int], None] = lambda _tokens: None,
+) -> pd.Series[int]:
+    """At how many positions that would be edited a feature fires, prompt by prompt.
+
+    Nothing but one count a prompt is kept, so the pool may be of any size.
+
+    Parameters
+    ----------
+    host, sae:
+        The model at its hook, and the SAE that reads there.
+    prompts:
+        The pool.
+    feature:
+        The feature.
+    limit:
+        What one batch may hold.
+    skip_sinks:
+        Whether attention sinks are left out, as they are when they are not edited.
+    advance:
+        Called with the number of tokens done.
+
+    Returns
+    -------
+    The counts, by ``unit_id``.
+
+    Raises
+    ------
+    ModelError
+        When an activation is not finite: names the unit.
+    """
+    found: dict[str, int] = {}
+    for batch in batches([Job(TokenSequence(prompt), ()) for prompt in prompts], limit):
+        ids = torch.tensor([job.sequence.tokens for job in batch], device=host.model.device)
+        activation = host.read(ids).activation
+        declared = np.stack([job.sequence.editable for job in batch])
+        editable = torch.from_numpy(declared).to(activation.device)
+        if skip_sinks:
+            editable &= ~attention_sinks(activation)
+        fires = (sae.encode(activation)[..., feature] > 0) & editable
+        for row, job in enumerate(batch):
+            unit = job.sequence.unit_id
+            if not bool(torch.isfinite(activation[row]).all()):
+                raise not_finite(unit)
+            found[unit] = int(fires[row].sum())
+        advance(sum(job.tokens for job in batch))
+    return pd.Series(found, dtype="int64", name="active_positions").rename_axis("unit_id")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -16,8 +16,9 @@ from causal_sae.execution.execute import Plan, check, execute, plan
 from causal_sae.execution.gates import Gate
 from causal_sae.execution.laboratory import Laboratory, exclusions, open_laboratory
 from causal_sae.execution.metrics import Metric
-from causal_sae.execution.scan import Scan, scan
+from causal_sae.execution.scan import Scan, exposure, scan
 from causal_sae.execution.sequences import Prompt
+from causal_sae.execution.text_metrics import TextMetric
 from causal_sae.execution.treatments import (
     Activations,
     check_features,
@@ -43,7 +44,7 @@ class LocalBackend:
     table: pd.DataFrame
     """The prompts."""
     prompts: list[Prompt]
-    metrics: dict[str, Metric]
+    metrics: dict[str, Metric | TextMetric]
     gates: list[Gate] = field(default_factory=list)
     console: Console | None = None
     """Where progress is shown."""
@@ -120,9 +121,31 @@ class LocalBackend:
         )
         return exclusions(self.prompts, rules, self._scanned.active)
 
+    def exposure(self, units: Iterable[str]) -> pd.Series[int]:
+        """At how many edited positions the enriched feature fires, for these units of the pool.
+
+        Raises
+        ------
+        SpecError
+            When the trial draws from no pool, or the SAE has no such feature.
+        """
+        enrich, lab = _population(self.trial).enrich, self.laboratory
+        if enrich is None:
+            raise SpecError("must declare a pool to draw from", Place(field="population.enrich"))
+        check_features(lab.sae, (enrich.feature,), Place(field="population.enrich.feature"))
+        wanted = set(units)
+        pool = [prompt for prompt in self.prompts if prompt.unit_id in wanted]
+        skip = self.trial.attention_sinks == "skip"
+        if self.console is None:
+            return exposure(lab.host, lab.sae, pool, enrich.feature, lab.limit, skip)
+        total = sum(len(prompt.tokens) for prompt in pool)
+        with bar(self.console, "scanning the pool", total) as advance:
+            return exposure(lab.host, lab.sae, pool, enrich.feature, lab.limit, skip, advance)
+
     def plan(self, assignment: pd.DataFrame, units: Mapping[str, Mapping[str, object]]) -> Plan:
         """Lay out the batches of an assignment; ``units`` holds each unit's constant columns."""
-        focal = focal_features(self.trial)
+        enrich = _population(self.trial).enrich
+        focal = focal_features(self.trial) if enrich is None else (enrich.feature,)
         statistics = self._statistics if _needs_statistics(self.trial) else pd.DataFrame()
         made = treatments(self.trial, self.laboratory.sae, statistics, None)
         if _resamples(self.trial):
@@ -130,7 +153,8 @@ class LocalBackend:
             pool: Activations = self._scan(tuple(sorted(wanted))).pool
             made = treatments(self.trial, self.laboratory.sae, statistics, pool)
         dealt = deal_draws(self.trial, assignment, made)
-        return plan(self.laboratory, self.prompts, self.metrics, dealt, focal, units)
+        made_plan = plan(self.laboratory, self.prompts, self.metrics, dealt, focal, units)
+        return replace(made_plan, places=places(assignment))
 
     def check(self, run: Plan) -> list[Gate]:
         """Every gate's outcome, the route's included; raises where one fails."""
@@ -161,6 +185,15 @@ def sae_fingerprint(sae: SAE) -> str:
             digest.update(part.name.encode())
             digest.update(tensor.detach().to("cpu").contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def places(assignment: pd.DataFrame) -> dict[tuple[str, str], int]:
+    """For each unit and arm its place in the unit's sequence; empty where units have one arm."""
+    known = assignment[assignment["run_order"].notna()]
+    return {
+        (str(unit), str(arm)): int(place)
+        for unit, arm, place in zip(known["unit_id"], known["arm"], known["run_order"], strict=True)
+    }
 
 
 def _population(trial: Trial) -> Population:

@@ -17,6 +17,7 @@ from causal_sae.execution.sequences import Tokenizer, TokenSequence
 from causal_sae.saes.sae import SAE
 from causal_sae.spec.design import Population
 from causal_sae.spec.outcomes import Text
+from causal_sae.spec.prompts import prompts_source
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Context:
         if isinstance(text, str):
             place = Place(field=f"{self.field}.{name}")
             return dict.fromkeys(units, (text, place))
-        file = self.base / self.population.prompts
+        file = self.base / prompts_source(self.population)[0]
         cells = self.table[text.column].astype(str)
         return {
             unit: (cell, Place(file=file, field=f"unit {unit!r}, column {text.column!r}"))

@@ -67,6 +67,21 @@ def positions_exist(trial: Trial) -> Iterator[Problem]:
         )
 
 
+def generated_positions_are_read(trial: Trial) -> Iterator[Problem]:
+    """Editing only what is generated cannot change the first token after the prompt."""
+    if trial.positions != "generated":
+        return
+    for i, outcome in enumerate(trial.outcomes):
+        along = outcome.metric == "nll" or getattr(outcome, "sequence", False)
+        if getattr(outcome, "generate", None) is None and not along:
+            yield Problem(
+                ("outcomes", i, "metric"),
+                f"{outcome.metric} is read after the prompt, before any generated token, so "
+                "`positions: generated` cannot change it; use an outcome of generated text, nll, "
+                "or other positions.",
+            )
+
+
 def _pattern(path: FieldPath, pattern: str) -> Iterator[Problem]:
     try:
         if not pattern:

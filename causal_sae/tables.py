@@ -163,6 +163,43 @@ FEATURES = Table(
     required=frozenset({"feature", "density", "mean_activation", "decoder_norm"}),
 )
 
+POWER = Table(
+    "power",
+    {
+        "outcome": _TEXT,
+        "treatment": _TEXT,
+        "reference": _TEXT,
+        "method": _TEXT,
+        "n_treatment": _INTEGER,
+        "n_reference": _INTEGER,
+        "effect": _NUMBER,
+        "sd": _NUMBER,
+        "alpha": _NUMBER,
+        "alpha_adjusted": _NUMBER,
+        "power": _NUMBER,
+        "power_low": _NUMBER,
+        "power_high": _NUMBER,
+        "n_required": _INTEGER,
+        "mde": _NUMBER,
+        "repetitions": _INTEGER,
+    },
+    required=frozenset({"outcome", "treatment", "reference", "method", "power"}),
+)
+
+POWER_CURVE = Table(
+    "power_curve",
+    {
+        "outcome": _TEXT,
+        "treatment": _TEXT,
+        "reference": _TEXT,
+        "units": _INTEGER,
+        "power": _NUMBER,
+        "forward_passes": _INTEGER,
+        "minutes": _NUMBER,
+    },
+    required=frozenset({"outcome", "treatment", "reference", "units", "power"}),
+)
+
 
 @dataclass(frozen=True)
 class Companion:
@@ -186,6 +223,20 @@ COMPANIONS: dict[str, Companion] = {
         "Supplementary analyses",
         "The same contrasts by further estimators, as declared. They are not corrected for "
         "multiplicity; the verdict rests on the main estimates alone.",
+    ),
+    "order_effects": Companion(
+        "Order of the arms",
+        "Whether it mattered at which place of a unit's sequence an arm was run: each period's "
+        "effect (its mean outcome minus that of all periods), the joint test of all of them (F), "
+        "and in trials of two arms the test for carry-over, which compares the units' sums between "
+        "the two sequences. None is corrected for multiplicity; the test for carry-over has little "
+        "power, and must not decide which analysis is made.",
+    ),
+    "dose_response": Companion(
+        "Dose-response",
+        "How each outcome follows the dose: the slope of the arms' means on their doses; a test of "
+        "any steady rise or fall; and the curve E0 + Emax d / (ED50 + d), where ED50 is the dose of "
+        "half the largest effect. The p-values are not corrected.",
     ),
     "factorial": Companion(
         "Joint tests of factorial effects",

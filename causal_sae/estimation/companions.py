@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from causal_sae.estimation.missingness import missingness
+from causal_sae.estimation.dose_response import dose_response
 from causal_sae.estimation.factorial import factorial
+from causal_sae.estimation.order_effects import order_effects
 from causal_sae.estimation.supplementary import supplementary
 
 if TYPE_CHECKING:
@@ -20,7 +22,9 @@ Companion = Callable[["Trial", "pd.DataFrame", "pd.DataFrame"], "pd.DataFrame"]
 COMPANIONS: dict[str, Companion] = {
     "missingness": missingness,
     "supplementary": supplementary,
+    "order_effects": order_effects,
     "factorial": factorial,
+    "dose_response": dose_response,
 }
 """Name of the table (a key of :data:`causal_sae.tables.COMPANIONS`) -> what makes it."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,15 +13,18 @@ from causal_sae.errors import DataError, Place
 from causal_sae.estimation.choice import structure
 from causal_sae.estimation.design_columns import CLEAN, add_design_columns
 from causal_sae.estimation.observations import KEY, check, units
+from causal_sae.estimation.pool import pool_size
 from causal_sae.estimation.sample import (
     Codes,
     Mask,
+    Pool,
     Sample,
     Vector,
     complete_pairs,
     exposed_units,
     shared_blocks,
 )
+from causal_sae.spec.enrichment import inert_where_silent
 
 if TYPE_CHECKING:
     from causal_sae.spec import Outcome, Trial
@@ -29,9 +32,9 @@ if TYPE_CHECKING:
 
 KEPT = (
     *("block", "cluster", "exposed", "received", "run_order"),
-    *("sampling_probability", "stratum_share"),
+    *("sampling_probability", "stratum_share", "status"),
 )
-"""Columns that describe a unit or its place, not a measurement."""
+"""Columns that describe a unit or its place, not a measurement, and why a value is missing."""
 DRAW = "draw "
 """How the columns of the single draws' values begin."""
 
@@ -63,6 +66,7 @@ def unit_values(trial: Trial, observations: pd.DataFrame) -> pd.DataFrame:
     frame = add_design_columns(trial, check(trial, observations))
     covariates = [name for name in trial.analysis.covariates if name != CLEAN]
     table = units(frame, [*KEPT, *covariates])
+    table["pool_size"] = pool_size(frame)
     if CLEAN in frame:
         clean = frame[frame["usable"]].groupby(KEY)[CLEAN].mean()
         table = table.merge(clean.reset_index(), how="left")
@@ -105,6 +109,7 @@ def analysed(
     rows = rows.assign(_first=~treated).sort_values(["unit_id", "_first"], kind="stable")
     notes = (*_missingness(trial, both, rows, contrast), *_draws(rows))
     sample = _sample(trial, rows[rows["value"].notna()], contrast.treatment)
+    sample = replace(sample, pool=_pool(trial, rows, contrast))
     if trial.within_unit:
         sample, lost = (sample, ()) if incomplete else complete_pairs(sample)
     else:
@@ -170,6 +175,16 @@ def _sample(trial: Trial, rows: pd.DataFrame, treatment: str) -> Sample:
         se_type=trial.analysis.se_type,
         seed=trial.seed,
     )
+
+
+def _pool(trial: Trial, rows: pd.DataFrame, contrast: Contrast) -> Pool | None:
+    """Where the units were drawn from a pool: its size, and what is claimed of it."""
+    size = _numbers(rows, "pool_size")
+    if size is None or not len(size):
+        return None
+    finite = trial.population is not None and trial.population.claim == "finite"
+    arms = contrast.treatment, contrast.reference
+    return Pool(int(size[0]), finite, inert_where_silent(trial, contrast.outcome, *arms))
 
 
 def _flags(rows: pd.DataFrame, column: str) -> Mask | None:

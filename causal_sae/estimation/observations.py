@@ -46,6 +46,9 @@ def check(trial: Trial, observations: pd.DataFrame) -> pd.DataFrame:
     frame["value"] = _numbers(frame, "value")
     for column in ("draw", "sample"):
         frame[column] = _numbers(frame, column) if column in frame else np.nan
+    if "run_order" in frame:
+        frame["run_order"] = _places(frame)
+    _within_bounds(frame, trial)
     _no_duplicates(frame)
     _complete(frame, trial)
     frame["usable"] = _usable(frame)
@@ -117,6 +120,39 @@ def _numbers(frame: pd.DataFrame, column: str) -> pd.Series[float]:
             Place(field=column),
         )
     return numbers
+
+
+def _places(frame: pd.DataFrame) -> pd.Series[float]:
+    """The places in the units' sequences of arms: whole numbers, or empty."""
+    places = _numbers(frame, "run_order")
+    wrong = frame.index[places.notna() & (places % 1 != 0)]
+    if len(wrong):
+        row = frame.loc[wrong[0]]
+        raise DataError(
+            f"run_order must be a whole number or empty, got '{row['run_order']}' for unit "
+            f"{row['unit_id']!r} in arm {row['arm']!r}; number a unit's arms from 1 in the order "
+            "in which they were run.",
+            Place(field="run_order"),
+        )
+    return places
+
+
+def _within_bounds(frame: pd.DataFrame, trial: Trial) -> None:
+    """Outcomes whose lowest and highest values are declared keep to them."""
+    for outcome in trial.outcomes:
+        if outcome.bounds is None:
+            continue
+        low, high = outcome.bounds
+        values = frame.loc[frame["outcome"] == outcome.name, "value"]
+        outside = values.index[(values < low) | (values > high)]
+        if len(outside):
+            row = frame.loc[outside[0]]
+            raise DataError(
+                f"{outcome.name!r} must lie between its declared bounds {low:g} and {high:g}, got "
+                f"{row['value']:g} for unit {row['unit_id']!r} in arm {row['arm']!r}; mend the "
+                "cell, or the bounds.",
+                Place(field="value"),
+            )
 
 
 def _no_duplicates(frame: pd.DataFrame) -> None:

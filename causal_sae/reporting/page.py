@@ -105,8 +105,14 @@ def _context(record: TrialRecord, rows: tuple[Effect, ...]) -> dict[str, object]
         "harm_bound": sections.harm_bound,
         "rail_level": _one_level(tuple(row for row in rows if row.role == "guardrail")),
         "refutations": _records(record.refutations),
-        "companions": [_companion(name, table) for name, table in record.companions.items()],
+        "companions": [
+            _companion(name, table)
+            for name, table in record.companions.items()
+            if name != "missingness"
+        ],
         "missing": sections.missing(record.observations),
+        "missingness": sections.missingness(record.companions.get("missingness")),
+        "missingness_text": COMPANIONS["missingness"].explanation,
         "flags": sections.flags(rows, record.flag_meanings),
         "registration": sections.registration(trial, manifest),
         "deviations": manifest.get("deviations", []),

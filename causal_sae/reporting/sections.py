@@ -12,6 +12,7 @@ import pandas as pd
 from causal_sae.reporting import numbers, wording
 from causal_sae.reporting.effect import flag_meaning
 from causal_sae.reporting.record import Flow, Manifest, TrialRecord, main_outcome, usable
+from causal_sae.spec.prompts import prompts_source
 
 if TYPE_CHECKING:
     from causal_sae.reporting.effect import Effect
@@ -26,6 +27,10 @@ ESTIMANDS = {
     "per protocol": "Per protocol: prompts whose intervention was delivered as declared",
     "superpopulation": "the claim is about prompts like these",
     "finite population": "the claim is about these prompts only",
+    "principal stratum (exposed)": "Principal stratum: prompts on which the feature fired on the "
+    "untouched pass",
+    "placebos at random": "and about placebos like those drawn, not about these alone",
+    "units drawn": "the claim is about the prompts drawn, in the proportions drawn",
 }
 """Parts of an estimand's name, which commas separate, in words."""
 HARMS = {
@@ -85,7 +90,8 @@ def estimand(trial: Trial) -> list[Fact]:
             "superpopulation": "prompts like those of",
             "finite": "exactly the prompts of",
         }[population.claim]
-        who = f"{claim} {population.prompts.name}{_eligible(trial)}".capitalize()
+        source = prompts_source(population)[0].name
+        who = f"{claim} {source}{_eligible(trial)}{_drawn(trial)}".capitalize()
     contrasts = wording.listed([f"{t} against {r}" for t, r in trial.contrasts])
     return [
         Fact("Population", f"{who}."),
@@ -113,6 +119,17 @@ def _eligible(trial: Trial) -> str:
         times = numbers.count(rules.active.min_tokens, "token")
         parts.append(f"feature {rules.active.feature} active on {times} or more")
     return f" with {wording.listed(parts)}" if parts else ""
+
+
+def _drawn(trial: Trial) -> str:
+    enrich = trial.population.enrich if trial.population else None
+    if enrich is None:
+        return ""
+    also = f" and {enrich.unexposed:,} unexposed" if enrich.unexposed else ""
+    return (
+        f", of which {enrich.exposed:,} exposed{also} prompts were drawn (exposed: feature "
+        f"{enrich.feature} fires)"
+    )
 
 
 def arms(trial: Trial) -> list[dict[str, str]]:
@@ -220,6 +237,39 @@ def missing(observations: pd.DataFrame) -> list[dict[str, str | int]]:
     ]
 
 
+def missingness(table: pd.DataFrame | None) -> list[dict[str, str]]:
+    """What is missing from each contrast, and how far it could move the effect."""
+    return [] if table is None else [_missing_from(row) for _, row in table.iterrows()]
+
+
+def _missing_from(row: pd.Series) -> dict[str, str]:
+    low, high = float(row["bound_low"]), float(row["bound_high"])
+    ends = (float(row["conf_low"]), float(row["conf_high"]))
+    places = numbers.places((low + high) / 2, low, high) if low < high else 3
+    bounded, interval = math.isfinite(low), all(math.isfinite(end) for end in ends)
+    note = row["note"]
+
+    def between(pair: tuple[float, float]) -> str:
+        return " to ".join(numbers.fixed(value, places) for value in pair)
+
+    def arm(which: str) -> str:
+        reasons = row[f"reasons_{which}"]
+        told = f" ({reasons})" if isinstance(reasons, str) and reasons else ""
+        return f"{int(row[f'missing_{which}'])} of {int(row[f'n_{which}'])}{told}"
+
+    return {
+        "outcome": str(row["outcome"]),
+        "contrast": f"{row['treatment']} {numbers.MINUS} {row['reference']}",
+        "treatment": arm("treatment"),
+        "reference": arm("reference"),
+        "estimate": numbers.fixed(float(row["estimate"]), places),
+        "bounds": between((low, high)) if bounded else numbers.MISSING,
+        "interval": between(ends) if interval else numbers.MISSING,
+        "level": numbers.level(float(row["conf_level"])) if interval else "",
+        "note": note if isinstance(note, str) else "",
+    }
+
+
 def flags(effects: Sequence[Effect], meanings: Mapping[str, str]) -> dict[str, list[str]]:
     """What each flag means, and the contrasts that carry it."""
     out: dict[str, list[str]] = {}
@@ -274,6 +324,7 @@ def limitations(record: TrialRecord, effects: Sequence[Effect]) -> list[str]:
         )
     else:
         out.append("The result speaks of these prompts only.")
+    out += _losses(record, effects)
     if all(wording.part(arm) != "placebo" for arm in trial.arms):
         out.append("There is no placebo arm, so specificity to the treated features is untested.")
     if any(e.family_size > 1 for e in effects):
@@ -282,6 +333,34 @@ def limitations(record: TrialRecord, effects: Sequence[Effect]) -> list[str]:
         )
     if trial.status == "exploratory" or not record.manifest.get("registered"):
         out.append("Choices made after seeing data cannot be excluded without a registration.")
+    return out
+
+
+def _losses(record: TrialRecord, effects: Sequence[Effect]) -> list[str]:
+    """What missing outcomes leave open."""
+    lost = [e for e in effects if any(f.startswith("missing_") for f in e.flag_list)]
+    if not lost:
+        return []
+    names = wording.listed(list(dict.fromkeys(e.outcome for e in lost)))
+    out = [
+        f"Outcomes are missing ({names}). The analysis is of complete cases, which is right only "
+        "if what was lost does not depend on the outcome; the data cannot show that."
+    ]
+    uneven = [e for e in lost if "differential_missing" in e.flag_list]
+    if uneven:
+        where = wording.listed([f"{e.contrast} on {e.outcome}" for e in uneven])
+        out.append(
+            "More is missing in one arm than in the other, so complete cases may no longer be "
+            f"comparable: {where}."
+        )
+    table = record.companions.get("missingness")
+    primary = {e.outcome for e in effects if e.role == "primary"}
+    for row in [] if table is None else missingness(table[table["outcome"].isin(primary)]):
+        if row["bounds"] != numbers.MISSING:
+            out.append(
+                f"Whatever the missing values are, the effect {row['contrast']} on "
+                f"{row['outcome']} would be from {row['bounds']} among the assigned prompts."
+            )
     return out
 
 

@@ -217,3 +217,56 @@ def test_bare_record_says_what_is_not_known(record: TrialRecord) -> None:
         "declared confirmatory but not registered before it ran",
     ):
         assert words in text
+
+
+def _missing_table(**changes: object) -> pd.DataFrame:
+    row = {
+        "outcome": "gap",
+        "treatment": "ablate",
+        "reference": "sham",
+        "n_treatment": 50,
+        "n_reference": 50,
+        "missing_treatment": 2,
+        "missing_reference": 0,
+        "reasons_treatment": "too long: 2",
+        "reasons_reference": "",
+        "estimate": -0.6,
+        "bound_low": -0.64,
+        "bound_high": -0.55,
+        "conf_low": -0.8,
+        "conf_high": -0.3,
+        "conf_level": 0.95,
+        "note": "",
+    }
+    return pd.DataFrame([{**row, **changes}])
+
+
+def test_what_is_missing_stands_in_one_place(record: TrialRecord) -> None:
+    flagged = record.effects["flags"].where(
+        record.effects["outcome"] != "gap", "missing_treatment:2;differential_missing"
+    )
+    lost = replace(
+        record,
+        companions={"missingness": _missing_table()},
+        effects=record.effects.assign(flags=flagged),
+    )
+    text = pages.render(lost, {})
+    section = text[text.index("<h3>Missing data</h3>") : text.index('<section id="arms">')]
+    for words in ("2 of 50 (too long: 2)", "0 of 50", "−0.640 to −0.550", "−0.800 to −0.300"):
+        assert words in section, words
+    assert text.count("too long: 2") == 1
+    limits = text[text.index("<h3>Limitations</h3>") :]
+    assert "More is missing in one arm than in the other" in limits
+    assert "ablate − sham on gap would be from −0.640 to −0.550" in limits
+    verdict = text[text.index('<section id="verdict"') : text.index("</section>")]
+    assert "differential_missing" in verdict or "missing more often in one arm" in verdict
+
+
+def test_an_outcome_without_bounds_says_so(record: TrialRecord) -> None:
+    nan = float("nan")
+    table = _missing_table(
+        bound_low=nan, bound_high=nan, conf_low=nan, conf_high=nan, note="No bounds."
+    )
+    text = pages.render(replace(record, companions={"missingness": table}), {})
+    assert "No bounds." in text
+    assert "would be from" not in text

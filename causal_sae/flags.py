@@ -59,6 +59,21 @@ FLAGS: dict[str, str] = {
     "a unit change nothing.",
     "separation": "A combination of the covariates tells the outcomes 0 and 1 apart without error, "
     "so a logistic model has no finite coefficients: the unadjusted risk difference stands in.",
+    "order_fixed": "The arms were not run in orders that would tell period effects from the "
+    "treatment's: no period is adjusted for, and an effect of the order would be in the estimate.",
+    "variance_at_zero": "The mixed model finds that rows of one unit (or cluster) share nothing (a "
+    "variance of 0), so the interval is that of independent rows: too narrow if they are alike "
+    "after all, or contrary to each other. The estimators 'paired' and 'cluster' do not lean on "
+    "this.",
+    "hodges_lehmann": "The estimate is Hodges and Lehmann's (within units the pseudo-median of the "
+    "differences, between units the median of the differences of all pairs), not a difference in "
+    "means: the two agree where distributions are symmetric, or one is the other shifted.",
+    "zeros_dropped": "On this many units nothing changed; they are left out, as Wilcoxon's test "
+    "does, and test, estimate and interval speak of the units that changed.",
+    "placebo_draws": "The p-value is the rank of the feature among this many placebos and itself; "
+    "it cannot be below one over their number.",
+    "zero_counts": "An arm, or a group that covariates tell apart, has counts of zero only, so a "
+    "Poisson model has no finite coefficients: the unadjusted difference in means stands in.",
     "singular": "The model cannot be fitted: there are too few units for its parameters, or one "
     "unit alone decides a parameter.",
     "matched_pairs": "Every block is one unit of each arm; the analysis is of within-pair "

@@ -75,6 +75,8 @@ ESTIMATORS = {
 }
 
 
+    "poisson": "difference of mean counts by g-computation after Poisson regression",
+    "mann_whitney": "Hodges-Lehmann shift with the rank-sum test",
 def listed(parts: list[str] | tuple[str, ...], joint: str = "and") -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     *head, last = parts

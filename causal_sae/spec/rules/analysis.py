@@ -26,6 +26,8 @@ INDEPENDENT = frozenset(
         "cluster",
         "logistic",
         "dowhy",
+        "poisson",
+        "mann_whitney",
     }
 )
 """The estimators that take each row for a unit of its own."""
@@ -35,7 +37,7 @@ CLUSTER_ESTIMATORS = ("auto", "cluster", "mixed", "randomization")
 ADJUSTED = frozenset({"ancova", "lin"})
 ROBUST = frozenset({"difference_in_means", "ancova", "lin", "block", "fixed_effects"})
 """The estimators whose standard error is heteroskedasticity-robust least squares."""
-UNADJUSTED = frozenset({"welch", "difference_in_means"})
+UNADJUSTED = frozenset({"welch", "difference_in_means", "mann_whitney"})
 
 
 def known_arms(trial: Trial) -> Iterator[Problem]:

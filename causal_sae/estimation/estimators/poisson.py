@@ -1,0 +1,45 @@
+"""Counts: the adjusted difference of mean counts, by Poisson regression and g-computation.
+
+Every unit's mean count is predicted under both arms (log link), and the mean difference is the
+effect, in counts. Neither the Poisson distribution nor the link has to be right: arms are
+randomised, and the standard error is that of the stacked estimating equations with the residuals
+as they are (HC0, so counts may vary more or less than Poisson counts do), times ``n / (n - k)``;
+n - k degrees of freedom. Without covariates the estimate is the difference in means.
+
+Where an arm, or a group that covariates tell apart, has counts of zero only, the coefficients are
+infinite; the unadjusted difference in means stands in, with a flag.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from causal_sae.estimation.estimators import welch
+from causal_sae.estimation.estimators.base import Estimator
+from causal_sae.estimation.inference import Estimate, student, unknown
+from causal_sae.estimation.sample import Sample
+from causal_sae.estimation.separation import zeros_separated
+from causal_sae.estimation.standardisation import POISSON, columns, standardised
+
+
+def applies(sample: Sample) -> bool:
+    """Whether every outcome is a whole number, none below zero, and one of them above 1."""
+    y = sample.outcome
+    return bool(len(y) and y.max() > 1 and y.min() >= 0 and np.array_equal(y, np.round(y)))
+
+
+def fit(sample: Sample, alpha: float) -> Estimate:
+    """The difference of mean counts at the covariates of all units; counts are expected."""
+    if min(map(len, sample.arms)) < 2:
+        return unknown("too_few_units")
+    x, flags = columns(sample)
+    if len(sample) <= x.shape[1]:
+        return unknown("singular", *flags)
+    if zeros_separated(sample.outcome, x):
+        return welch.fit(sample, alpha).flagged(*flags, "zero_counts")
+    counts = standardised(sample.outcome, x, POISSON)
+    difference, std_error = counts.treatment - counts.reference, counts.std_error((1.0, -1.0))
+    return student(difference, std_error, counts.df, alpha, flags)
+
+
+ESTIMATOR = Estimator(fit, frozenset({"plain"}), covariates="allowed", applies=applies)

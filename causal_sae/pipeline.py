@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -40,7 +40,7 @@ from causal_sae.spec.declared import trial_file
 from causal_sae.spec.design import Eligibility
 from causal_sae.spec.files import at_home, check_files
 from causal_sae.spec.loading import TrialFile, fingerprint
-from causal_sae.spec.prompts import read_prompts
+from causal_sae.spec.prompts import prompts_source, read_prompts
 from causal_sae.spec.trial import Trial
 
 if TYPE_CHECKING:
@@ -53,6 +53,10 @@ PACKAGES = (
     *("causal-sae", "torch", "transformers", "nnsight", "numpy", "pandas", "scipy"),
     *("statsmodels", "pingouin", "dowhy", "pydantic"),
 )
+#: What the assignment and the observations of an enriched trial say of each unit.
+SAMPLING = ("sampling_probability", "stratum_share", "exposed")
+#: The clean pass over the pool, kept so that a run that goes on need not repeat it.
+POOL = "pool.parquet"
 #: What the executor writes beside the contract's columns: a covariate may not be called so.
 RECORDED = frozenset(
     {"positions", "active_positions", "activation_before", "activation_asked", "activation_found"}
@@ -111,6 +115,8 @@ def run_trial(
         check_analysis(spec)
         prompts = read_prompts(spec, declared.folder)
         engine = open_backend(backend, spec, declared.folder, prompts, console)
+        identity = _identity(declared, engine)
+        folder = choose_folder(Path("runs"), spec.name, target, resume, identity)
         excluded = engine.excluded()
         eligible = prompts[~prompts["unit_id"].isin(excluded)]
         if eligible.empty:
@@ -118,16 +124,20 @@ def run_trial(
                 f"none of the {len(prompts)} prompts is eligible: {_tally(excluded)}",
                 Place(field="population.eligibility"),
             )
+        pool = _draw(spec, engine, eligible["unit_id"], folder)
+        if pool is not None:
+            eligible = eligible[eligible["unit_id"].isin(pool.drawn["unit_id"])]
         assignment = assign(spec, eligible)
         ratio = sample_ratio_check(spec, assignment)
         ratio.require()
+        if pool is not None:
+            assignment = pool.join(assignment)
         plan = engine.plan(assignment, unit_columns(spec, eligible, assignment))
-        identity = _identity(declared, engine)
-        folder = choose_folder(Path("runs"), spec.name, target, resume, identity)
     with located(declared), clock.stage("gates"), busy(console, "checking the gates"):
         gates = engine.check(plan)
     manifest = _manifest(declared, engine, identity, excluded) | _resumed(folder)
     manifest |= _registration(lock, declared.trial, identity)
+    manifest |= {} if pool is None else {"pool": pool.counts()}
     # The manifest stands first: from then on a run that is killed can be resumed.
     folder.write_manifest(manifest)
     folder.sweep()
@@ -136,6 +146,8 @@ def run_trial(
         if lock is not None:
             write_lock(lock, folder.lock)
         folder.write_table("assignment.parquet", assignment)
+        if pool is not None:
+            folder.write_table(POOL, pool.table())
         checks = [*(asdict(gate) for gate in gates), *_ratio_check(ratio)]
         folder.write_table("diagnostics.csv", _frame(checks))
         with located(declared), clock.stage("run"), bar(console, "running", plan.tokens) as advance:
@@ -183,7 +195,7 @@ def estimate_run(folder: RunFolder) -> None:
     if trial.analysis.refuters:
         # Both load DoWhy, which takes seconds: only trials that ask for refutation pay for it.
         folder.write_table("refutations.csv", refute(trial, observations))
-        folder.write_text("identification.txt", identify(trial))
+    folder.write_text("identification.txt", identify(trial, bool(trial.analysis.refuters)))
     if not trial.within_unit and run.assignment is not None:
         covariates = pre_treatment(trial, observations)
         folder.write_table(
@@ -240,6 +252,12 @@ def assign_trial(trial: Trial | TrialFile | str | Path) -> pd.DataFrame:
     declared = trial_file(trial)
     with located(declared):
         population = declared.trial.population
+        if population is not None and population.enrich is not None:
+            raise SpecError(
+                "which prompts are exposed is known only to the model: `causal-sae run` draws "
+                "them from the pool and assigns",
+                Place(field="population.enrich"),
+            )
         if population is not None and population.eligibility != Eligibility():
             raise SpecError(
                 "which prompts are eligible is known only to the model: `causal-sae run` assigns",
@@ -321,9 +339,13 @@ def report_run(folder: RunFolder) -> None:
 def unit_columns(
     trial: Trial, prompts: pd.DataFrame, assignment: pd.DataFrame
 ) -> dict[str, Mapping[str, object]]:
-    """For each unit the columns that all its observations carry: block, cluster, covariates."""
+    """For each unit the columns that all its observations carry: block, cluster, covariates.
+
+    Where prompts were drawn from a pool, also with what probability, and whether it is exposed.
+    """
     declared = [name for name in trial.analysis.covariates if name in prompts]
-    first = assignment.drop_duplicates("unit_id").set_index("unit_id")[["block", "cluster"]]
+    first = assignment.drop_duplicates("unit_id").set_index("unit_id")
+    first = first[["block", "cluster", *(SAMPLING if "exposed" in first else ())]]
     for number, name in enumerate(trial.analysis.covariates):
         if name in RECORDED and name in declared:
             raise SpecError(
@@ -362,6 +384,62 @@ def located(declared: TrialFile) -> Iterator[None]:
         raise at_home(error, declared) from None
 
 
+@dataclass(frozen=True)
+class _Pool:
+    """The eligible prompts of an enriched trial's pool, and those that were drawn from them."""
+
+    active: pd.Series[int]
+    """For each prompt of the pool, at how many edited positions the feature fires."""
+    drawn: pd.DataFrame
+    """As :func:`causal_sae.randomization.draw_units` returns them."""
+
+    def join(self, assignment: pd.DataFrame) -> pd.DataFrame:
+        """The assignment with how each unit was drawn."""
+        drawn = self.drawn.set_index("unit_id")
+        units = assignment["unit_id"].astype(str)
+        return assignment.assign(**{name: units.map(drawn[name]).array for name in SAMPLING})
+
+    def table(self) -> pd.DataFrame:
+        """What the run folder keeps: one row for each prompt of the pool."""
+        table = self.active.reset_index()
+        return table.assign(drawn=table["unit_id"].isin(self.drawn["unit_id"]))
+
+    def counts(self) -> dict[str, int]:
+        """The numbers of the flow diagram."""
+        exposed = int(self.drawn["exposed"].sum())
+        return {
+            "eligible": len(self.active),
+            "exposed": int((self.active > 0).sum()),
+            "drawn_exposed": exposed,
+            "drawn_unexposed": len(self.drawn) - exposed,
+        }
+
+
+def _draw(
+    trial: Trial, engine: LocalBackend, eligible: pd.Series[str], folder: RunFolder
+) -> _Pool | None:
+    """Scan the pool and draw the trial's units from it; None where the trial takes every prompt."""
+    from causal_sae.randomization import draw_units  # noqa: PLC0415
+
+    enrich = trial.population.enrich if trial.population else None
+    if enrich is None:
+        return None
+    active = _scanned(folder)
+    if active is None or set(active.index) != set(eligible):
+        active = engine.exposure(eligible)
+    return _Pool(active, draw_units(enrich, active > 0, trial.seed))
+
+
+def _scanned(folder: RunFolder) -> pd.Series[int] | None:
+    """What an earlier process of the same run found in the pool."""
+    import pandas as pd  # noqa: PLC0415 - pandas loads with the first table
+
+    file = folder.path / POOL
+    if not (folder.manifest and file.exists()):
+        return None
+    return pd.read_parquet(file).set_index("unit_id")["active_positions"]
+
+
 def _ratio_check(ratio: SampleRatio) -> list[dict[str, object]]:
     """The sample-ratio check as a row of the diagnostics; none where every unit is in every arm."""
     if math.isnan(ratio.p_value):
@@ -394,7 +472,7 @@ def _identity(declared: TrialFile, engine: LocalBackend) -> dict[str, str]:
     hashes = {"trial": fingerprint(declared.trial), **engine.describe()["hashes"]}
     population = declared.trial.population
     if population is not None:
-        content = (declared.folder / population.prompts).read_bytes()
+        content = (declared.folder / prompts_source(population)[0]).read_bytes()
         hashes["prompts"] = hashlib.sha256(content).hexdigest()
     return hashes
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from causal_sae import flags as codes
 from causal_sae.estimation.inference import Estimate
+from causal_sae.estimation.pool import seen_whole
 from causal_sae.estimation.sample import Sample, differences
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ def known_effect(
     notes:
         Flags about missing units.
     """
+    if not seen_whole(sample):
+        pooled = "pool_shares_known" in fitted.flags
+        return fitted if pooled else fitted.flagged("finite_population_unavailable")
     generate = getattr(contrast.outcome, "generate", None)
     sampled = generate is not None and generate.temperature > 0
     complete = len(sample) > 0 and not any(codes.name(note).startswith(DISTURBED) for note in notes)
@@ -46,7 +50,8 @@ def known_effect(
         return fitted.flagged("finite_population_unavailable")
     constant = tuple(flag for flag in fitted.flags if flag in {"constant_outcome", "exact_zero"})
     known = (*constant, "finite_population_exact")
-    return Estimate(float(differences(sample).mean()), 0.0, flags=known)
+    mean = float(differences(sample).mean()) if sample.pool is None else fitted.estimate
+    return Estimate(mean, 0.0, flags=known)
 
 
 def _random(trial: Trial, arm: str) -> bool:

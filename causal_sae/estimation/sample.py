@@ -16,6 +16,18 @@ SEType: TypeAlias = Literal["HC2", "HC3"]
 
 
 @dataclass(frozen=True)
+class Pool:
+    """Where the units of an enriched trial were drawn from."""
+
+    size: int
+    """How many prompts were eligible, exposed and unexposed."""
+    finite: bool
+    """Whether the claim is about these prompts, so that the share exposed is known."""
+    inert: bool
+    """Whether both arms are bound to give the same outcome on unexposed prompts."""
+
+
+@dataclass(frozen=True)
 class Sample:
     """One row per unit and arm, sorted by unit, the treatment's row first.
 
@@ -49,6 +61,8 @@ class Sample:
     taken."""
     stratum_share: Vector | None = None
     """[n] the share of the pool that is exposed as this unit is, where units were sampled."""
+    pool: Pool | None = None
+    """Where units were drawn from a pool with known probabilities."""
     draws: Matrix | None = None
     """[n, d] the outcome by draw, NaN where an arm has fewer; None: no arm has several."""
     se_type: SEType = "HC2"

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from causal_sae.reporting import numbers, wording
+from causal_sae.spec.prompts import prompts_source
 
 if TYPE_CHECKING:
     from causal_sae.spec import Outcome, Trial
@@ -109,7 +110,7 @@ def _population(trial: Trial) -> Iterator[str]:
     if population is None:
         yield "The units of a table of observations."
         return
-    where = f"column {population.text!r} of {population.prompts}"
+    where = f"column {population.text!r} of {prompts_source(population)[0]}"
     yield f"Prompts: {where}, format {population.format}."
     rules = population.eligibility
     if rules.min_tokens is not None:

@@ -30,6 +30,9 @@ class Manifest(TypedDict, total=False):
     """Seconds by stage."""
     registered: str | None
     """When the trial was registered; None or absent: it was not."""
+    pool: Mapping[str, int]
+    """Where prompts were drawn from a pool: ``eligible``, ``exposed``, ``drawn_exposed``,
+    ``drawn_unexposed``."""
     deviations: list[str]
     """What differs from the registration, one sentence each."""
 
@@ -58,6 +61,8 @@ class Flow:
     arms: tuple[ArmFlow, ...]
     outcome: str
     """The outcome that ``analysed`` and ``missing`` speak of."""
+    drawn: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Where prompts were drawn from a pool: stratum to how many were drawn, and of how many."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +130,7 @@ def count_flow(
     assignment: pd.DataFrame,
     observations: pd.DataFrame,
     excluded: Mapping[str, int] | None = None,
+    pool: Mapping[str, int] | None = None,
 ) -> Flow:
     """Count units from the tables.
 
@@ -136,9 +142,13 @@ def count_flow(
         The tables of :mod:`causal_sae.tables`.
     excluded:
         Reasons for which prompts did not enter, and how many.
+    pool:
+        Where prompts were drawn from a pool: ``eligible``, ``exposed``, ``drawn_exposed`` and
+        ``drawn_unexposed``, as the manifest has them.
     """
     left_out = dict(excluded or {})
     randomised = int(assignment["unit_id"].nunique())
+    eligible = randomised if pool is None else pool["eligible"]
     outcome = main_outcome(trial)
     of_outcome = observations.loc[observations["outcome"] == outcome]
     arms = tuple(
@@ -150,13 +160,21 @@ def count_flow(
         for arm in trial.arms
     )
     return Flow(
-        assessed=randomised + sum(left_out.values()),
-        eligible=randomised,
+        assessed=eligible + sum(left_out.values()),
+        eligible=eligible,
         randomised=randomised,
         excluded=left_out,
         arms=arms,
         outcome=outcome,
+        drawn={} if pool is None else _drawn(pool),
     )
+
+
+def _drawn(pool: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+    return {
+        "exposed": (pool["drawn_exposed"], pool["exposed"]),
+        "unexposed": (pool["drawn_unexposed"], pool["eligible"] - pool["exposed"]),
+    }
 
 
 def usable(observations: pd.DataFrame) -> pd.Series[bool]:

@@ -35,13 +35,14 @@ class Enrich(Spec):
     """Draw exposed prompts from a large pool with known probabilities."""
 
     feature: Index
-    """Exposed: this feature fires on the untouched prompt."""
+    """Exposed: this feature fires on the untouched prompt, at a position that is edited."""
     exposed: int = Field(ge=1)
     """How many exposed prompts are drawn."""
     unexposed: int = Field(default=0, ge=0)
     """How many unexposed prompts are drawn."""
-    of: Path
-    """The pool: a table like the prompts file."""
+    of: Path | None = None
+    """The pool: a table like the prompts file, which is then not read. Left out: the prompts file
+    is the pool."""
 
 
 class Population(Spec):

@@ -8,12 +8,13 @@ from pathlib import Path
 from causal_sae.errors import InputError, SpecError
 from causal_sae.spec.loading import TrialFile
 from causal_sae.spec.prompts import PromptsSummary, check_prompts_file
+from causal_sae.spec.rules.enrichment import enrichment_errors
 from causal_sae.spec.sources import PathSource
 from causal_sae.spec.trial import Trial
 
 
 def check_files(declared: TrialFile) -> PromptsSummary | None:
-    """Check the prompts, and that the model, SAEs and pilot given by path exist.
+    """Check the prompts, how they are drawn, and that models, SAEs and pilots given by path exist.
 
     Files inside packages and on the hub are not looked for: they may be fetched when needed.
 
@@ -36,6 +37,7 @@ def check_files(declared: TrialFile) -> PromptsSummary | None:
         for field, path in _named_paths(declared.trial)
         if not (declared.folder / path).exists()
     ]
+    problems += [at_home(error, declared) for error in enrichment_errors(declared.trial)]
     summary = None
     try:
         if declared.trial.population is not None:

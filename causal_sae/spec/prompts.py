@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from causal_sae.errors import DataError, Place, did_you_mean
+from causal_sae.spec.design import Population
 from causal_sae.spec.prompt_checks import (
     blocks_of,
     cell_label,
@@ -42,7 +43,7 @@ class PromptsSummary:
 
 
 def read_prompts(trial: Trial, base: Path) -> pd.DataFrame:
-    """Read the prompts of a trial.
+    """Read the prompts of a trial; where it draws them from a pool, the pool.
 
     Parameters
     ----------
@@ -64,33 +65,15 @@ def read_prompts(trial: Trial, base: Path) -> pd.DataFrame:
         Names the file, line and field of every problem; a file that is not there has only the
         field, whose place the trial file knows.
     """
-    return _frame(trial, _checked(trial, base, "population.prompts"))
-
-
-def read_pool(trial: Trial, base: Path) -> pd.DataFrame:
-    """Read the pool that ``population.enrich`` draws prompts from; see :func:`read_prompts`."""
-    return _frame(trial, _checked(trial, base, "population.enrich.of"))
+    return _frame(trial, _checked(trial, base))
 
 
 def check_prompts_file(trial: Trial, base: Path) -> PromptsSummary:
-    """Check the prompts, and the pool if there is one, without loading pandas.
+    """Check the prompts, or the pool that they are drawn from, without loading pandas.
 
     Parameters and errors are those of :func:`read_prompts`.
     """
-    fields = ["population.prompts"]
-    if trial.population is not None and trial.population.enrich is not None:
-        fields.append("population.enrich.of")
-    tables: list[Records] = []
-    problems: list[DataError] = []
-    for field in fields:
-        try:
-            tables.append(_checked(trial, base, field))
-        except DataError as error:
-            problems.append(error)
-    if problems:
-        first, *others = problems
-        raise DataError(first.message, first.place, (*first.others, *others))
-    records = tables[0]
+    records = _checked(trial, base)
     blocks, clusters = blocks_of(trial, records), clusters_of(trial, records)
     return PromptsSummary(
         records.path,
@@ -101,21 +84,27 @@ def check_prompts_file(trial: Trial, base: Path) -> PromptsSummary:
     )
 
 
-def _source(trial: Trial, field: str) -> Path:
-    population = trial.population
-    if population is not None and field == "population.prompts":
-        return population.prompts
-    if population is not None and population.enrich is not None:
-        return population.enrich.of
-    section = field.rpartition(".")[0]
-    raise DataError(
-        f"the trial must say where its prompts are; add a section `{section}`.",
-        Place(field=section),
-    )
+def prompts_source(population: Population | None) -> tuple[Path, str]:
+    """The file that the prompts come from, and the field of the trial that names it.
+
+    Raises
+    ------
+    DataError
+        The trial declares no population.
+    """
+    if population is None:
+        raise DataError(
+            "the trial must say where its prompts are; add a section `population`.",
+            Place(field="population"),
+        )
+    if population.enrich is not None and population.enrich.of is not None:
+        return population.enrich.of, "population.enrich.of"
+    return population.prompts, "population.prompts"
 
 
-def _checked(trial: Trial, base: Path, field: str) -> Records:
-    file = base / _source(trial, field)
+def _checked(trial: Trial, base: Path) -> Records:
+    source, field = prompts_source(trial.population)
+    file = base / source
     if not file.is_file():
         raise DataError(no_file(file), Place(field=field))
     records = read_records(file)

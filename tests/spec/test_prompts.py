@@ -14,7 +14,7 @@ from causal_sae.spec import Trial
 from causal_sae.spec.files import check_files
 from causal_sae.spec.loading import parse_trial
 from causal_sae.spec.prompt_checks import block_label, cell_label
-from causal_sae.spec.prompts import check_prompts_file, read_pool, read_prompts
+from causal_sae.spec.prompts import check_prompts_file, read_prompts
 
 GOOD = """\
 id,text,topic,template,target,length
@@ -279,7 +279,7 @@ name: files
 question: Are they there?
 model: {source: {path: nowhere.gguf}}
 sae: {source: {path: pack}}
-population: {prompts: prompts.csv, enrich: {feature: 1, exposed: 2, of: pool.csv}}
+population: {prompts: prompts.csv, enrich: {feature: 1, exposed: 2, of: pool.csv, unexposed: 1}}
 arms: [{name: a, intervention: {kind: none}}, {name: b, intervention: {kind: splice}}]
 outcomes: [{name: y, metric: entropy}]
 power: {effect: 1, pilot: runs/1}
@@ -292,12 +292,11 @@ power: {effect: 1, pilot: runs/1}
         ["trial.yaml:4:24", "model.source.path"],
         ["trial.yaml:5:22", "sae.source.path"],
         ["trial.yaml:9:27", "power.pilot"],
-        ["trial.yaml:6:23", "population.prompts"],
         ["trial.yaml:6:73", "population.enrich.of"],
     ]
-    assert "did you mean 'promts.csv'? The folder has: promts.csv." in found[3]
+    assert "The folder has: promts.csv." in found[3]  # with a pool, the prompts are not read
     with pytest.raises(DataError, match="there must be a table"):
-        read_pool(declared.trial, tmp_path)
+        read_prompts(declared.trial, tmp_path)
 
 
 def test_labels_of_blocks() -> None:

@@ -51,7 +51,7 @@ FLAGS: dict[str, str] = {
     "made.",
     "assignments_drawn": "The p-value counts this many assignments drawn anew from the trial's "
     "seed, and the one that was made.",
-    "no_interval": "There are so few possible assignments that no effect can be rejected at this "
+    "no_interval": "There are so few possible assignments, units or draws that no effect can be rejected at this "
     "level: there is no interval.",
     "covariate_dropped": "This covariate is constant, or a combination of others, among the units "
     "of the contrast and was left out.",
@@ -88,6 +88,18 @@ FLAGS: dict[str, str] = {
     "analysed one by one: blocks count by their precision rather than by their size.",
     "fixed_draws": "An arm averages over this many random or placebo draws; the interval speaks "
     "of these draws, not of others that could have been made.",
+    "no_rank_test": "There is no test of a steady trend: it takes units as independent, but they "
+    "come in clusters; the linear trend respects them.",
+    "flat_dose_response": "The arms' means do not differ significantly, so the curve's parameters "
+    "are fitted to noise.",
+    "not_monotone": "From one dose to the next the mean goes significantly against the curve's "
+    "direction: an Emax curve does not describe it.",
+    "emax_not_estimable": "No Emax curve fits better than a straight line or a step, or doses are "
+    "below zero: it has no parameters.",
+    "ed50_beyond_doses": "The dose of half the effect lies outside the doses that were given: it "
+    "is extrapolated.",
+    "ed50_unbounded": "No dose on one side is excluded: the doses do not tell how low or how high "
+    "the dose of half the effect may be.",
     "no_joint_test": "There is no joint test: the effects have no covariance that could be "
     "inverted, or too few units; or units come in clusters and each is in every arm.",
     "margin_test": "The p-value and the statistic are those of the test against the margin; where "

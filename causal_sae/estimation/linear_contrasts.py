@@ -73,19 +73,14 @@ def combination_rows(
 def _row(
     trial: Trial, values: pd.DataFrame, outcome: Outcome, combination: Combination, model: Model
 ) -> dict[str, object]:
-    arms, fitted = model
+    arms = model[0]
     weights = weights_of(arms, combination.weights)
     sides = (_named(arms, weights > 0), _named(arms, weights < 0))
     notes = (*arms.notes, *missingness(trial, values, outcome, sides))
     alpha = interval_alpha(outcome, trial.analysis.alpha)
-    found = estimated(arms, fitted, weights, alpha)
-    name = fitted.estimator if isinstance(fitted, ArmMeans) else _planned(trial)
-    units = _units(trial, arms, weights)
-    if _untouched(trial, arms, weights, units):
-        name, found = "sparse", settle(sparse.fit(units, alpha), units.outcome)
+    name, found = combined(trial, outcome, model, weights, alpha, notes)
     size = _effect_size(trial, arms, found, combination, alpha)
-    if is_known(trial):
-        found = _known(trial, outcome, arms, weights, found, notes)
+    units = _units(trial, arms, weights)
     if is_claim(outcome):
         sparsely = name == "sparse"
         beyond = beyond_of(ESTIMATORS["sparse"], units, found, alpha) if sparsely else None
@@ -112,6 +107,40 @@ def _row(
         "flags": codes.join(inference["flags"]),
         SAMPLE: None,
     }
+
+
+def combined(
+    trial: Trial,
+    outcome: Outcome,
+    model: Model,
+    weights: Vector,
+    alpha: float,
+    notes: tuple[str, ...] = (),
+) -> tuple[str, Estimate]:
+    """The estimator that a combination gets, and what it makes of it.
+
+    Parameters
+    ----------
+    trial, outcome:
+        What is analysed.
+    model:
+        The units and the model of their means.
+    weights:
+        [k] they add up to zero.
+    alpha:
+        The interval has level ``1 - alpha``.
+    notes:
+        Flags about missing units.
+    """
+    arms, fitted = model
+    found = estimated(arms, fitted, weights, alpha)
+    name = fitted.estimator if isinstance(fitted, ArmMeans) else _planned(trial)
+    units = _units(trial, arms, weights)
+    if _untouched(trial, arms, weights, units):
+        name, found = "sparse", settle(sparse.fit(units, alpha), units.outcome)
+    if is_known(trial):
+        found = _known(trial, outcome, arms, weights, found, notes)
+    return name, found
 
 
 def weights_of(arms: Arms, weights: Mapping[str, float]) -> Vector:

@@ -12,6 +12,7 @@ from scipy import stats
 from causal_sae.errors import DataError, Place, SpecError
 from causal_sae.estimation.choice import structure
 from causal_sae.estimation.design_columns import CLEAN
+from causal_sae.estimation.pool import unevenly_drawn
 from causal_sae.estimation.sample import Codes, Mask, Matrix, Sample, Vector
 from causal_sae.spec.rules.several_arms import (
     doses_are_known,
@@ -108,7 +109,8 @@ def several_arms(
     usable = rows[rows["value"].notna()]
     codes = usable["_arm"].to_numpy(np.int64)
     arms = Arms(tuple(names), codes, _sample(trial, usable, codes == len(names) - 1))
-    arms = arms.flagged(*_partial(rows))
+    uneven = ("unweighted_sample",) if unevenly_drawn(arms.sample) else ()
+    arms = arms.flagged(*_partial(rows), *uneven)
     return _complete(arms) if trial.within_unit else _shared(arms)
 
 
@@ -129,6 +131,8 @@ def _sample(trial: Trial, rows: pd.DataFrame, treated: Mask) -> Sample:
 
     names = trial.analysis.covariates
     exposed = "exposed" in rows and bool(rows["exposed"].notna().all())
+    drawn = "sampling_probability"
+    weighted = drawn in rows and bool(rows[drawn].notna().all())
     return Sample(
         unit=rows["unit_id"].to_numpy(str),
         outcome=rows["value"].to_numpy(np.float64),
@@ -139,6 +143,7 @@ def _sample(trial: Trial, rows: pd.DataFrame, treated: Mask) -> Sample:
         cluster=encode("cluster", trial.assignment.cluster_by is not None),
         exposed=rows["exposed"].to_numpy(bool) if exposed else None,
         clean=rows[CLEAN].to_numpy(np.float64) if CLEAN in rows else None,
+        weight=1 / rows[drawn].to_numpy(np.float64) if weighted else None,
         se_type=trial.analysis.se_type,
         seed=trial.seed,
     )

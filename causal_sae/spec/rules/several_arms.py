@@ -75,6 +75,12 @@ def several_arms_are_estimated(trial: Trial) -> Iterator[Problem]:
     broken = (*factorial_cells(trial), *factorial_has_cells(trial), *doses_are_known(trial))
     if broken or not (trial.analysis.dose_response or trial.analysis.factorial != "none"):
         return
+    if trial.population is not None and trial.population.enrich is not None:
+        yield Problem(
+            ("population", "enrich"),
+            "factorial and dose-response analyses take the prompts that were drawn for the "
+            "population, which they are not with `enrich`; leave `enrich` out, or the analyses.",
+        )
     if trial.analysis.estimator not in LEAST_SQUARES:
         yield Problem(
             ("analysis", "estimator"),

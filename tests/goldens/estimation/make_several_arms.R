@@ -129,3 +129,42 @@ for (term in list(c("A", 1), c("B", 2:3), c("A:B", 4:5))) {
   s <- Wald_test(fit, constraints = L[as.integer(term[-1]), , drop = FALSE], vcov = "CR2", cluster = many$cluster, test = "HTZ")
   say("many", "", term[1], s$df_num, s$df_denom, s$Fstat, s$p_val) }
 write.csv(do.call(rbind, joint), "factorial_joint.csv", row.names = FALSE)
+
+# ---- dose-response: doses 0 1 2 4 8, in the arms d0 to d8 ----
+doses <- c(0, 1, 2, 4, 8); emax <- function(d) 1 + 2.5 * d / (1.8 + d)
+parallel <- data.frame(dose = rep(doses, times = c(14, 9, 11, 16, 10)))
+parallel$y <- round(emax(parallel$dose) + rnorm(60) * (.6 + parallel$dose / 8), 1)      # with ties
+parallel$block <- rep(1:3, length.out = 60)
+steady <- data.frame(dose = rep(doses, 12), y = rnorm(60) + emax(rep(doses, 12)) / 3)   # no ties
+level <- rnorm(30); units <- expand.grid(dose = doses, unit = 1:30)
+units$y <- round(level[units$unit] + emax(units$dose) * exp(level[units$unit] / 3) + rnorm(150) * .7, 1)
+units$y[units$unit %% 4 == 0] <- rep(round(level[1:30 %% 4 == 0], 1), each = 5)          # silent units
+for (name in c("parallel", "steady", "units")) write.csv(get(name), paste0("data_dose_", name, ".csv"), row.names = FALSE)
+slopes <- (doses - mean(doses)) / sum((doses - mean(doses))^2)
+rows <- list()
+line <- function(data, analysis, quantity, estimate = NA, std_error = NA, df = NA, statistic = NA, p_value = NA)
+  rows[[length(rows) + 1]] <<- data.frame(data, analysis, quantity, estimate, std_error, df, statistic, p_value)
+from_slope <- function(data, estimator, b, se, df) line(data, estimator, "slope", b, se, df, b / se, 2 * pt(-abs(b / se), df))
+for (name in c("parallel", "steady")) { d <- get(name)
+  m <- tapply(d$y, d$dose, mean); n <- table(d$dose); v <- tapply(d$y, d$dose, var) / n; w <- slopes^2 * v; used <- slopes != 0
+  from_slope(name, "auto", sum(slopes * m), sqrt(sum(w)), sum(w)^2 / sum((w^2 / (n - 1))[used]))
+  f <- lm_robust(y ~ 0 + factor(dose), d, se_type = "HC2")
+  from_slope(name, "difference_in_means", sum(slopes * coef(f)), sqrt(drop(t(slopes) %*% vcov(f) %*% slopes)), f$df.residual)
+  k <- cor.test(d$dose, d$y, method = "kendall", exact = FALSE)
+  line(name, "auto", "trend", statistic = unname(k$statistic), p_value = k$p.value)
+}
+line("steady", "ordinary", "slope", coef(lm(y ~ dose, steady))[["dose"]])          # equal arms: the same slope
+by_unit <- sapply(split(units, units$unit), function(u) coef(lm(y ~ dose, u))[["dose"]]); f <- t.test(by_unit)
+from_slope("units", "auto", unname(f$estimate), f$stderr, unname(f$parameter))
+p <- friedman_test(y ~ ordered(dose) | factor(unit), units)
+line("units", "auto", "trend", statistic = as.numeric(statistic(p)), p_value = as.numeric(pvalue(p)))
+for (name in c("parallel", "steady", "units")) { d <- get(name)
+  f <- fitMod(d$dose, d$y, model = "emax", bnds = c(.01, 800), control = list(gridSize = list(dim1 = 2000)))
+  # The same optimum by another road, to more digits than fitMod's.
+  of <- function(l) lm(d$y ~ I(d$dose / (exp(l) + d$dose))); l0 <- log(coef(f)[["ed50"]])
+  score <- function(l) sum(residuals(of(l)) * d$dose / (exp(l) + d$dose)^2)
+  l <- uniroot(score, l0 + c(-.2, .2), tol = 1e-13)$root; g <- coef(of(l)); stopifnot(abs(l - l0) < 1e-3)
+  line(name, "emax", "E0", g[[1]]); line(name, "emax", "Emax", g[[2]]); line(name, "emax", "ED50", exp(l))
+  line(name, "DoseFinding", "E0", coef(f)[["e0"]]); line(name, "DoseFinding", "Emax", coef(f)[["eMax"]]); line(name, "DoseFinding", "ED50", coef(f)[["ed50"]])
+}
+write.csv(do.call(rbind, rows), "dose_response.csv", row.names = FALSE)

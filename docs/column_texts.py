@@ -16,6 +16,7 @@ FILES: dict[str, str] = {
     "balance.csv": "Means of pre-treatment variables by arm, and their standardised differences. "
     "Not written where every unit is in every arm.",
     "tables/*.csv": "Tables beside the effects, each only where it has something to say: "
+    "`missingness.csv` (what is missing, why, and how far it could move the effect), "
     "`supplementary.csv` (the contrasts by further estimators).",
     "refutations.csv": "What DoWhy's refuters found; only where the trial declares `refuters`.",
     "identification.txt": "Why the difference between arms is the effect, in words.",
@@ -131,4 +132,8 @@ REFUTERS: dict[str, str] = {
     "placebo_treatment": "With the arms shuffled, does the effect vanish?",
     "random_common_cause": "Adjusted for pure noise, does the effect stay?",
     "data_subset": "On random four fifths of the units, is the effect the same?",
+    "unobserved_common_cause": "Where outcomes are missing: how strong a cause of both the loss "
+    "and the outcome would have to be to account for the effect (Cinelli and Hazlett's robustness "
+    "value, a number without a verdict). Where none are missing random assignment has answered, "
+    "and it is not run.",
 }

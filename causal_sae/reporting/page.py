@@ -12,6 +12,7 @@ from causal_sae.reporting import numbers, sections, wording
 from causal_sae.reporting.effect import Effect, read_effects
 from causal_sae.reporting.figures import draw
 from causal_sae.reporting.files import replacing
+from causal_sae.reporting.graph import causal_graph
 from causal_sae.reporting.svg import inline
 from causal_sae.reporting.verdict import judge
 from causal_sae.tables import COMPANIONS, EFFECTS
@@ -104,7 +105,8 @@ def _context(record: TrialRecord, rows: tuple[Effect, ...]) -> dict[str, object]
         "analysis_sets": sections.analysis_sets(rows),
         "harm_bound": sections.harm_bound,
         "rail_level": _one_level(tuple(row for row in rows if row.role == "guardrail")),
-        "refutations": _records(record.refutations),
+        "refutations": [{"status": None, **row} for row in _records(record.refutations)],
+        "graph": causal_graph(record.identification),
         "companions": [
             _companion(name, table)
             for name, table in record.companions.items()

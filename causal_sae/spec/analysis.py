@@ -82,7 +82,9 @@ EffectSize = Annotated[
     Annotated[SizeName, Tag("name")] | Annotated[StatedSD, Tag("stated")],
     Discriminator(lambda value: "name" if isinstance(value, str) else "stated"),
 ]
-Refuter = Literal["placebo_treatment", "random_common_cause", "data_subset"]
+Refuter = Literal[
+    "placebo_treatment", "random_common_cause", "data_subset", "unobserved_common_cause"
+]
 
 
 class Multiplicity(Spec):
@@ -127,6 +129,11 @@ class Analysis(Spec):
     supplementary: tuple[Estimator, ...] = ()
     """Further estimators of the same contrasts, in a table of their own that is not corrected for
     multiplicity: they support the main estimates and never replace them."""
+    factorial: Literal["none", "main", "two_way", "all"] = "none"
+    """Which effects of crossed factors stand in the table of effects: main effects, also
+    interactions of two factors, or of any number."""
+    dose_response: tuple[DoseResponse, ...] = ()
+    """Dose-response analyses, each of arms that differ in the dose alone."""
     effect_size: EffectSize = "auto"
     """The standardised effect of the table of effects; ``auto`` follows outcome and design.
     ``{sd: 0.4}`` divides by a standard deviation that is stated, ``{sd: {gap: 0.4}}`` for one
@@ -145,16 +152,20 @@ class Power(Spec):
     target: float = Field(default=0.8, gt=0, lt=1)
     """The power that is wanted."""
     effect: float
-    """The smallest effect that matters."""
+    """The smallest effect that matters: on all units, or with `active` on those on which the
+    feature fires."""
     unit: Literal["sd", "outcome"] = "sd"
     """Whether ``effect`` is in standard deviations or in the outcome's units."""
     sd: float | None = Field(default=None, gt=0)
-    """The outcome's standard deviation."""
+    """The standard deviation of the outcome over units, in the outcome's units."""
     rho: Annotated[float, Field(gt=-1, lt=1)] | None = None
     """The correlation of a unit's outcomes in two arms."""
     icc: Annotated[float, Field(ge=0, lt=1)] | None = None
-    """The intracluster correlation."""
+    """The intracluster correlation; in a blocked design without clusters, the share of the
+    variance that lies between blocks."""
+    cluster_size: Annotated[float, Field(ge=1)] | None = None
+    """The mean number of units in a cluster, where there is no prompts file to count them in."""
     active: Annotated[float, Field(gt=0, le=1)] | None = None
     """The share of units on which the feature fires."""
     pilot: Path | None = None
-    """A run folder that the numbers above are taken from."""
+    """A run folder, or a table of observations, that the numbers above are taken from."""

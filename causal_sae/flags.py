@@ -74,6 +74,12 @@ FLAGS: dict[str, str] = {
     "it cannot be below one over their number.",
     "zero_counts": "An arm, or a group that covariates tell apart, has counts of zero only, so a "
     "Poisson model has no finite coefficients: the unadjusted difference in means stands in.",
+    "weak_instrument": "The arm moves too few units to take the treatment (this first-stage F, "
+    "below 10): Wald's interval can cover far less than it says; Anderson and Rubin's holds.",
+    "no_first_stage": "The edit reached no unit of the treatment arm, so its effect on units that "
+    "it reaches cannot be estimated.",
+    "unbounded_interval": "Anderson and Rubin's test keeps effects of any size (all numbers, or "
+    "all outside a range), because too few units take the treatment: there are no limits to give.",
     "singular": "The model cannot be fitted: there are too few units for its parameters, or one "
     "unit alone decides a parameter.",
     "matched_pairs": "Every block is one unit of each arm; the analysis is of within-pair "

@@ -8,6 +8,7 @@ from causal_sae.errors import Place, SpecError, did_you_mean
 from causal_sae.estimation.estimators import ESTIMATORS, Estimator, sparse
 from causal_sae.estimation.multiplicity import check_correction
 from causal_sae.estimation.sparsity import edits_active_only
+from causal_sae.spec.rules.instruments import misfit
 
 if TYPE_CHECKING:
     from causal_sae.estimation.contrasts import Contrast
@@ -20,12 +21,7 @@ UNAVAILABLE: dict[str, str] = {
     "cluster, which needs no model of what units share",
     "crossover": "paired",
     "wilcoxon": "paired or randomization",
-    "mann_whitney": "welch or randomization",
     "mcnemar": "paired",
-    "poisson": "welch",
-    "wald": "cace",
-    "anderson_rubin": "cace",
-    "dowhy_iv": "cace",
     "enriched": "cace",
     "placebo_draws": "paired or welch",
 }
@@ -81,6 +77,9 @@ def choose(trial: Trial, declared: str | None = None) -> tuple[str, Estimator]:
         hint = did_you_mean(chosen, ESTIMATORS)
         raise SpecError(f"the estimator must be a known one, got {chosen!r}; {hint}", place)
     estimator = ESTIMATORS[chosen]
+    unfit = misfit(trial, chosen) if estimator.instrument else None
+    if unfit is not None:
+        raise SpecError(unfit, place)
     _fits_structure(trial, chosen, estimator)
     _fits_covariates(trial, chosen, estimator)
     return chosen, estimator

@@ -23,6 +23,7 @@ from causal_sae.estimation.guardrails import (
     verdict,
 )
 from causal_sae.estimation.inference import settle
+from causal_sae.estimation.instruments import with_uptake
 from causal_sae.estimation.linear_contrasts import combination_rows
 from causal_sae.estimation.multiplicity import SAMPLE, adjust
 from causal_sae.estimation.sample import Vector
@@ -103,10 +104,12 @@ def effect_row(
     if estimator.stratum == "exposed":
         sample, lost = exposed_stratum(trial, sample)
         notes = (*notes, *lost)
+    if estimator.instrument:
+        sample = with_uptake(trial, contrast, sample)
     alpha = interval_alpha(contrast.outcome, trial.analysis.alpha)
     fitted = settle(estimator.fit(sample, alpha), sample.outcome)
     wanted = declared_size(trial, contrast.outcome.name)
-    size = effect_size(sample, fitted, structure(trial), alpha, wanted)
+    size = effect_size(sample, fitted, structure(trial), alpha, wanted, estimator.instrument)
     if name == "enriched":
         size = pool.effect_size(sample, fitted)
     if is_known(trial):
@@ -117,7 +120,7 @@ def effect_row(
     treatment, reference = sample.arms
     edit = trial.arm(contrast.treatment).intervention
     sparsity = sparsity_flags(edit, sample, trial.within_unit)
-    unweighted = name != "enriched" and estimator.stratum == "all" and pool.unevenly_drawn(sample)
+    unweighted = name != "enriched" and estimator.speaks_of == "all" and pool.unevenly_drawn(sample)
     notes = (*notes, "unweighted_sample") if unweighted else notes
     means = pool.arm_means(sample) if name == "enriched" else (_mean(treatment), _mean(reference))
     if name in {"sparse", "enriched"}:  # its interval is made for them
@@ -128,7 +131,7 @@ def effect_row(
         "role": contrast.outcome.role,
         "treatment": contrast.treatment,
         "reference": contrast.reference,
-        "estimand": _estimand(trial, "drawn" if unweighted else estimator.stratum),
+        "estimand": _estimand(trial, "drawn" if unweighted else estimator.speaks_of),
         "estimator": name,
         "n_treatment": len(treatment),
         "n_reference": len(reference),

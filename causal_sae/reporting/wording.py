@@ -74,6 +74,10 @@ ESTIMATORS = {
     "dowhy": "DoWhy's linear regression",
 }
 
+    "wald": "effect among prompts that the edit reached, with the arm as instrument",
+    "anderson_rubin": "effect among prompts that the edit reached, with Anderson and Rubin's "
+    "interval",
+    "dowhy_iv": "DoWhy's instrumental variable estimate",
 
     "poisson": "difference of mean counts by g-computation after Poisson regression",
     "mann_whitney": "Hodges-Lehmann shift with the rank-sum test",

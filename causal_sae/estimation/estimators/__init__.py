@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from causal_sae.estimation.estimators import (
     ancova,
+    anderson_rubin,
     block,
     cace,
     cluster,
     difference_in_means,
     dowhy,
+    dowhy_iv,
     fixed_effects,
     lin,
     logistic,
+    mann_whitney,
     paired,
+    poisson,
     randomization,
     sparse,
+    wald,
     welch,
 )
 from causal_sae.estimation.estimators.base import Estimator
@@ -30,9 +35,14 @@ ESTIMATORS: dict[str, Estimator] = {
     "paired": paired.ESTIMATOR,
     "sparse": sparse.ESTIMATOR,
     "cace": cace.ESTIMATOR,
+    "wald": wald.ESTIMATOR,
+    "anderson_rubin": anderson_rubin.ESTIMATOR,
     "logistic": logistic.ESTIMATOR,
+    "poisson": poisson.ESTIMATOR,
+    "mann_whitney": mann_whitney.ESTIMATOR,
     "randomization": randomization.ESTIMATOR,
     "dowhy": dowhy.ESTIMATOR,
+    "dowhy_iv": dowhy_iv.ESTIMATOR,
 }
 
 __all__ = ["ESTIMATORS", "Estimator"]

@@ -30,5 +30,13 @@ class Estimator:
     """Whose effect it estimates: every unit's, or that of the units on which the feature fires."""
     applies: Callable[[Sample], bool] | None = None
     """Whether it is for outcomes like these; a trial's other outcomes get what ``auto`` takes."""
+    instrument: bool = False
+    """Whether it takes the arm as an instrument for the treatment received: all units are analysed,
+    and the effect is that of the exposed."""
     incomplete: bool = False
     """Whether it can use units of a design within units that lack an outcome in one arm."""
+
+    @property
+    def speaks_of(self) -> Literal["all", "exposed"]:
+        """Whose effect the estimate is."""
+        return "exposed" if self.instrument else self.stratum

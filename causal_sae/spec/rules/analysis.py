@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from causal_sae.errors import did_you_mean
 from causal_sae.spec.design import WITHIN_UNIT
 from causal_sae.spec.interventions import RandomDirection
+from causal_sae.spec.rules.instruments import INSTRUMENTS
 from causal_sae.spec.rules.repeats import repeats
 from causal_sae.spec.trial import Trial
 from causal_sae.spec.yaml_tree import FieldPath, Problem
@@ -96,6 +97,8 @@ def _misfit(trial: Trial) -> str | None:
             f"in every arm; use one of {', '.join(WITHIN_ESTIMATORS)}."
         )
     if method not in WITHIN_UNIT and estimator == "paired":
+    if estimator in INSTRUMENTS:
+        return None  # they have a rule of their own
         return (
             f"'paired' needs every unit in every arm, which {method} assignment does not give; "
             "use `estimator: auto`, or `method: crossover`."

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from causal_sae.errors import did_you_mean
 from causal_sae.spec.analysis import StatedSD
+from causal_sae.spec.rules.instruments import INSTRUMENTS
 from causal_sae.spec.trial import Trial
 from causal_sae.spec.yaml_tree import Problem
 
@@ -15,7 +16,6 @@ UNBLOCKED = frozenset({"cliff_delta", "cles", "risk_ratio", "odds_ratio", "rate_
 """Kinds that compare the arms as wholes, which in blocks would mix unlike shares."""
 UNCLUSTERED = frozenset({"cliff_delta", "cles"})
 """Kinds whose interval needs independent units."""
-INSTRUMENTS = frozenset({"wald", "anderson_rubin", "dowhy_iv"})
 
 
 def effect_size_fits(trial: Trial) -> Iterator[Problem]:

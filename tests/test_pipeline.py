@@ -304,3 +304,14 @@ def test_progress_moves_with_every_batch_and_ends_at_the_whole(trial_folder, tmp
     shards = list((tmp_path / "out" / "observations").glob("*.parquet"))
     assert totals == [sum(steps)]
     assert len(steps) > len(shards)
+
+
+@pytest.mark.usefixtures("no_page")
+def test_observations_say_at_which_place_an_arm_was_run(trial_folder, tmp_path):
+    run = cs.run_trial(trial_folder(assignment={"method": "latin_square"}), out=tmp_path / "out")
+    key = ["unit_id", "arm"]
+    dealt = run.assignment.set_index(key)["run_order"].rename("dealt")
+    recorded = run.observations.join(dealt, on=key)
+    assert recorded["run_order"].notna().all()
+    assert (recorded["run_order"] == recorded["dealt"]).all()
+    assert recorded.groupby("arm")["run_order"].nunique().min() > 1

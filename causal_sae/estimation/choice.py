@@ -8,7 +8,9 @@ from causal_sae.errors import Place, SpecError, did_you_mean
 from causal_sae.estimation.estimators import ESTIMATORS, Estimator, sparse
 from causal_sae.estimation.multiplicity import check_correction
 from causal_sae.estimation.sparsity import edits_active_only
+from causal_sae.spec.rules.enrichment import enrichment_errors
 from causal_sae.spec.rules.instruments import misfit
+from causal_sae.spec.rules.within_units import against_draws
 
 if TYPE_CHECKING:
     from causal_sae.estimation.contrasts import Contrast
@@ -16,15 +18,7 @@ if TYPE_CHECKING:
     from causal_sae.estimation.sample import Sample
     from causal_sae.spec import Trial
 
-UNAVAILABLE: dict[str, str] = {
-    "mixed": "paired, whose test is the mixed model's own where every unit is in both arms, or "
-    "cluster, which needs no model of what units share",
-    "crossover": "paired",
-    "wilcoxon": "paired or randomization",
-    "mcnemar": "paired",
-    "enriched": "cace",
-    "placebo_draws": "paired or welch",
-}
+UNAVAILABLE: dict[str, str] = {}
 """Estimators that a trial can name and this version refuses, with what to use instead."""
 
 PREFERRED: dict[Structure, str] = {
@@ -90,11 +84,12 @@ def choose_for(
 ) -> tuple[str, Estimator]:
     """As :func:`choose`, where the outcomes do not ask for another estimator.
 
-    Some estimators are for outcomes of one kind (``logistic`` for 0 and 1); a trial's other
-    outcomes get what ``auto`` takes.
+    Some estimators are for outcomes of one kind (``logistic`` for 0 and 1) or for contrasts of one
+    kind (``placebo_draws``); a trial's others get what ``auto`` takes.
     ``auto`` becomes ``sparse`` where it can see that units are untouched: every unit is in both
     arms, neither treatment nor reference edits anything where the feature is silent, and the units
-    on which it is silent are exactly unchanged.
+    on which it is silent are exactly unchanged. It becomes ``enriched`` where units were drawn from
+    a pool.
 
     Parameters
     ----------
@@ -106,12 +101,16 @@ def choose_for(
         Another estimator than the trial's own: one of its supplementary ones.
     """
     name, estimator = choose(trial, declared)
-    if estimator.applies is not None and not estimator.applies(sample):
+    pair = (contrast.treatment, contrast.reference)
+    elsewhere = name == "placebo_draws" and not against_draws(trial, *pair)
+    if elsewhere or (estimator.applies is not None and not estimator.applies(sample)):
         return automatic(trial), ESTIMATORS[automatic(trial)]
+    automatically = (declared or trial.analysis.estimator) == "auto"
+    if automatically and sample.pool is not None:
+        return "enriched", ESTIMATORS["enriched"]
     edits = [trial.arm(arm).intervention for arm in (contrast.treatment, contrast.reference)]
     inert = edits_active_only(edits[0]) and (edits[1].kind == "none" or edits_active_only(edits[1]))
-    chosen = (declared or trial.analysis.estimator) == "auto" and name == "paired"
-    if chosen and inert and sparse.applies(sample):
+    if automatically and name == "paired" and inert and sparse.applies(sample):
         return "sparse", sparse.ESTIMATOR
     return name, estimator
 
@@ -124,6 +123,8 @@ def check_analysis(trial: Trial) -> None:
     SpecError
         The estimator or the correction is not available or does not fit; says what does.
     """
+    for error in enrichment_errors(trial):
+        raise error
     name, _ = choose(trial)
     for declared in trial.analysis.supplementary:
         choose(trial, declared)
@@ -133,6 +134,8 @@ def check_analysis(trial: Trial) -> None:
 def automatic(trial: Trial) -> str:
     """The estimator that ``auto`` stands for."""
     kind = structure(trial)
+    if trial.population is not None and trial.population.enrich is not None:
+        return "enriched"
     if kind == "plain" and trial.analysis.covariates:
         return "ancova"
     if kind == "plain" and trial.assignment.method == "factorial":

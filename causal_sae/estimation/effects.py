@@ -26,7 +26,7 @@ from causal_sae.estimation.inference import settle
 from causal_sae.estimation.instruments import with_uptake
 from causal_sae.estimation.linear_contrasts import combination_rows
 from causal_sae.estimation.multiplicity import SAMPLE, adjust
-from causal_sae.estimation.sample import Vector
+from causal_sae.estimation.sample import Vector, complete_pairs
 from causal_sae.estimation.several_arms import check_several_arms
 from causal_sae.estimation.sparsity import sparsity_flags
 from causal_sae.spec.combinations import combinations
@@ -109,7 +109,10 @@ def effect_row(
     alpha = interval_alpha(contrast.outcome, trial.analysis.alpha)
     fitted = settle(estimator.fit(sample, alpha), sample.outcome)
     wanted = declared_size(trial, contrast.outcome.name)
-    size = effect_size(sample, fitted, structure(trial), alpha, wanted, estimator.instrument)
+    whole = sample  # what follows needs both arms of every unit
+    if estimator.incomplete and trial.within_unit:
+        whole, _ = complete_pairs(sample)
+    size = effect_size(whole, fitted, structure(trial), alpha, wanted, estimator.instrument)
     if name == "enriched":
         size = pool.effect_size(sample, fitted)
     if is_known(trial):
@@ -119,19 +122,22 @@ def effect_row(
         fitted = against_margin(fitted, contrast.outcome, beyond)
     treatment, reference = sample.arms
     edit = trial.arm(contrast.treatment).intervention
-    sparsity = sparsity_flags(edit, sample, trial.within_unit)
+    sparsity = sparsity_flags(edit, whole, trial.within_unit)
     unweighted = name != "enriched" and estimator.speaks_of == "all" and pool.unevenly_drawn(sample)
     notes = (*notes, "unweighted_sample") if unweighted else notes
     means = pool.arm_means(sample) if name == "enriched" else (_mean(treatment), _mean(reference))
     if name in {"sparse", "enriched"}:  # its interval is made for them
         sparsity = tuple(code for code in sparsity if codes.name(code) != "zero_inflated")
+    of_draws = name == "placebo_draws"  # it speaks of all draws that could have been made
+    notes = tuple(n for n in notes if not (of_draws and codes.name(n) == "fixed_draws"))
     inference = asdict(fitted.flagged(*notes, *sparsity))
     return {
         "outcome": contrast.outcome.name,
         "role": contrast.outcome.role,
         "treatment": contrast.treatment,
         "reference": contrast.reference,
-        "estimand": _estimand(trial, "drawn" if unweighted else estimator.speaks_of),
+        "estimand": _estimand(trial, "drawn" if unweighted else estimator.speaks_of)
+        + (", placebos at random" if of_draws else ""),
         "estimator": name,
         "n_treatment": len(treatment),
         "n_reference": len(reference),
@@ -144,7 +150,7 @@ def effect_row(
         "effect_size_low": size.low,
         "effect_size_high": size.high,
         "flags": codes.join(inference["flags"]),
-        SAMPLE: sample,
+        SAMPLE: whole,
     }
 
 

@@ -27,10 +27,12 @@ QUIET = frozenset(
         "block_regression",
         "covariates_absorbed",
         "fixed_draws",
+        "hodges_lehmann",
         "matched_pairs",
         "missing_reference",
         "missing_treatment",
         "partial_samples",
+        "placebo_draws",
     }
 )
 """Flags of primary contrasts that describe the analysis and take nothing from it."""

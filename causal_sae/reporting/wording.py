@@ -67,20 +67,25 @@ ESTIMATORS = {
     "cluster": "difference in means with CR2 standard errors",
     "paired": "mean within-prompt difference, paired t",
     "sparse": "share of prompts with the feature active times the mean effect among them",
-    "mixed": "linear mixed model",
+    "enriched": "effect in the whole pool, strata weighted by their share of it",
+    "crossover": "mean within-prompt difference adjusted for period effects",
+    "mixed": "linear mixed model with Satterthwaite's degrees of freedom",
+    "wilcoxon": "pseudo-median of within-prompt differences, Wilcoxon's signed-rank test",
+    "mcnemar": "paired risk difference with Newcombe's interval, McNemar's exact test",
+    "placebo_draws": "effect beyond the placebos', ranked among their draws",
     "cace": "effect among prompts on which the feature was active",
-    "logistic": "risk difference by g-computation after logistic regression",
-    "randomization": "randomisation inference",
-    "dowhy": "DoWhy's linear regression",
-}
-
     "wald": "effect among prompts that the edit reached, with the arm as instrument",
     "anderson_rubin": "effect among prompts that the edit reached, with Anderson and Rubin's "
     "interval",
     "dowhy_iv": "DoWhy's instrumental variable estimate",
-
+    "logistic": "risk difference by g-computation after logistic regression",
     "poisson": "difference of mean counts by g-computation after Poisson regression",
     "mann_whitney": "Hodges-Lehmann shift with the rank-sum test",
+    "randomization": "randomisation inference",
+    "dowhy": "DoWhy's linear regression",
+}
+
+
 def listed(parts: list[str] | tuple[str, ...], joint: str = "and") -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     *head, last = parts

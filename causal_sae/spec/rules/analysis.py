@@ -9,6 +9,7 @@ from causal_sae.spec.design import WITHIN_UNIT
 from causal_sae.spec.interventions import RandomDirection
 from causal_sae.spec.rules.instruments import INSTRUMENTS
 from causal_sae.spec.rules.repeats import repeats
+from causal_sae.spec.rules.within_units import PAIRS
 from causal_sae.spec.trial import Trial
 from causal_sae.spec.yaml_tree import FieldPath, Problem
 from causal_sae.tables import ASSIGNMENT, OBSERVATIONS
@@ -26,15 +27,20 @@ INDEPENDENT = frozenset(
         "fixed_effects",
         "cluster",
         "logistic",
-        "dowhy",
         "poisson",
         "mann_whitney",
+        "dowhy",
     }
 )
 """The estimators that take each row for a unit of its own."""
-WITHIN_ESTIMATORS = ("auto", "paired", "mixed", "randomization")
+WITHIN_ESTIMATORS = (
+    *("auto", "paired", "crossover", "mixed", "wilcoxon", "mcnemar", "placebo_draws"),
+    "randomization",
+)
 CLUSTERED = frozenset({"cluster", "block_cluster"})
 CLUSTER_ESTIMATORS = ("auto", "cluster", "mixed", "randomization")
+BY_EXPOSURE = frozenset({"cace", "enriched"})
+"""The estimators that analyse exposed units as the design asks, whatever it is."""
 ADJUSTED = frozenset({"ancova", "lin"})
 ROBUST = frozenset({"difference_in_means", "ancova", "lin", "block", "fixed_effects"})
 """The estimators whose standard error is heteroskedasticity-robust least squares."""
@@ -91,19 +97,14 @@ def estimator_fits_assignment(trial: Trial) -> Iterator[Problem]:
 
 def _misfit(trial: Trial) -> str | None:
     estimator, method = trial.analysis.estimator, trial.assignment.method
+    if estimator in INSTRUMENTS:
+        return None  # they have a rule of their own
     if method in WITHIN_UNIT and estimator in INDEPENDENT:
         return (
             f"{estimator!r} takes every row for a unit of its own, but in a {method} each unit is "
             f"in every arm; use one of {', '.join(WITHIN_ESTIMATORS)}."
         )
-    if method not in WITHIN_UNIT and estimator == "paired":
-    if estimator in INSTRUMENTS:
-        return None  # they have a rule of their own
-        return (
-            f"'paired' needs every unit in every arm, which {method} assignment does not give; "
-            "use `estimator: auto`, or `method: crossover`."
-        )
-    if method in CLUSTERED and estimator not in CLUSTER_ESTIMATORS:
+    if method in CLUSTERED and estimator not in {*PAIRS, *CLUSTER_ESTIMATORS, *BY_EXPOSURE}:
         return (
             f"{estimator!r} takes units as independent, but {method} assigns whole clusters; use "
             f"one of {', '.join(CLUSTER_ESTIMATORS)}."
@@ -150,12 +151,8 @@ def robust_errors_are_used(trial: Trial) -> Iterator[Problem]:
 
 
 def _repeated(trial: Trial) -> bool:
-    samples = (getattr(outcome, "generate", None) for outcome in trial.outcomes)
-    return (
-        trial.within_unit
-        or trial.assignment.cluster_by is not None
-        or any(generate is not None and generate.samples > 1 for generate in samples)
-    )
+    # Samples of one prompt are averaged before anything is tested, so they are one row.
+    return trial.within_unit or trial.assignment.cluster_by is not None
 
 
 def one_reference_for_dunnett(trial: Trial) -> Iterator[Problem]:

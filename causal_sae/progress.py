@@ -17,16 +17,16 @@ from rich.progress import (
 
 @contextmanager
 def bar(
-    console: Console, label: str, total: int, *, transient: bool = False
+    console: Console, label: str, total: int, *, transient: bool = False, unit: str = "tokens"
 ) -> Iterator[Callable[[int], None]]:
-    """A bar over ``total`` tokens; call what it yields with the number of tokens done.
+    """A bar over ``total`` units of work; call what it yields with the number that is done.
 
     A ``transient`` bar leaves nothing on the screen.
     """
     columns = (
         TextColumn("[bold]{task.description}"),
         BarColumn(bar_width=24),
-        TextColumn("{task.completed:,.0f}/{task.total:,.0f} tokens", style="green"),
+        TextColumn(f"{{task.completed:,.0f}}/{{task.total:,.0f}} {unit}", style="green"),
         TimeElapsedColumn(),
         TextColumn("[dim]left"),
         TimeRemainingColumn(),

@@ -19,10 +19,12 @@ from causal_sae.cli import (
     estimate,
     export,
     fetch,
+    power,
     register,
     report,
     run,
     schema,
+    steer,
     validate,
 )
 from causal_sae.errors import CausalSAEError
@@ -89,7 +91,10 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (doctor, fetch, validate, register, assign, run, estimate, report, export, schema):
+for command in (
+    *(doctor, fetch, validate, power, register, assign, run),
+    *(estimate, report, export, steer, schema),
+):
     app.command(command.NAME)(speaking(command.command))
 
 

@@ -1,0 +1,173 @@
+"""The power of a declared trial: every primary contrast, by formula and by simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from causal_sae.estimation.choice import choose
+from causal_sae.estimation.guardrails import has_margin
+from causal_sae.estimation.sample import Vector
+from causal_sae.power.closed_form import effect_for, size_for
+from causal_sae.power.joint import joint_power
+from causal_sae.power.layout import Layout
+from causal_sae.power.levels import family_size, level
+from causal_sae.power.precision import CLOSED, Question, precision
+
+if TYPE_CHECKING:
+    from causal_sae.simulation import Assumptions
+    from causal_sae.spec import Outcome, Trial
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The tests of a trial with what is assumed of them; everything here is closed form."""
+
+    trial: Trial
+    outcomes: tuple[Outcome, ...]
+    assumed: Mapping[str, Assumptions]
+    """Outcome -> what it is taken to be like."""
+    layouts: Mapping[tuple[str, str], Layout] = field(repr=False)
+    """Contrast -> how its units lie at the planned size."""
+
+    @cached_property
+    def questions(self) -> tuple[Question, ...]:
+        """Every contrast of every planned outcome, in the order of the table of effects."""
+        name, _ = choose(self.trial)
+        return tuple(
+            Question(self.trial, o, *pair, name, self.layouts[pair], self.assumed[o.name])
+            for o in self.outcomes
+            for pair in self.trial.contrasts
+        )
+
+    @property
+    def has_closed_form(self) -> bool:
+        """Whether there is a formula for the trial's estimator."""
+        return self.questions[0].estimator in CLOSED
+
+    @cached_property
+    def levels(self) -> tuple[float, ...]:
+        """The level that the correction leaves each test at least."""
+        return tuple(level(question, self.questions) for question in self.questions)
+
+    @property
+    def unplanned(self) -> int:
+        """How many tests of the family are of outcomes that are not planned for."""
+        planned = len(self.outcomes) * len(self.trial.contrasts)
+        together = self.trial.analysis.multiplicity.family == "all"
+        return family_size(self.trial, self.outcomes[0]) - planned if together else 0
+
+    def with_assumptions(self, assumed: Mapping[str, Assumptions]) -> Plan:
+        """The same plan of other assumptions."""
+        return replace(self, assumed=assumed)
+
+    def power(self, at: int, n: float | None = None, m: float | None = None) -> float:
+        """The power of one test, at its planned size or with n and m units in its arms.
+
+        NaN where the contrast has no effect to find, or the estimator no formula.
+        """
+        question = self.questions[at]
+        layout = question.layout
+        n, m = n or layout.n_treatment, m or layout.n_reference
+        if not self.has_closed_form:
+            return np.nan
+        if not tests_margin(question.outcome) and question.difference == 0:
+            return np.nan
+        return test_power(question, self.levels[at], n, m)
+
+    def n_required(self, at: int) -> float:
+        """Units in each arm (within units: units) for the target, not rounded."""
+        return size_for(lambda n: self.power(at, n, n), self.target)
+
+    def mde(self, at: int) -> float:
+        """The smallest effect that the planned size finds with the target power."""
+        question = self.questions[at]
+        if not self.has_closed_form or tests_margin(question.outcome):
+            return np.nan
+        return smallest_effect(question, self.levels[at], self.target)
+
+    @property
+    def target(self) -> float:
+        """The power that is wanted."""
+        assert self.trial.power is not None
+        return self.trial.power.target
+
+    def joint(self, n: float | None = None) -> tuple[float, float]:
+        """The power to find at least one effect, and all; NaN where fewer than two are sought."""
+        at = range(len(self.questions))
+        primary = [i for i in at if not tests_margin(self.questions[i].outcome)]
+        chosen = [self.questions[i] for i in primary]
+        if not self.has_closed_form or not chosen:
+            return np.nan, np.nan
+        levels = [self.levels[i] for i in primary]
+        powers = [
+            self.power(i, n, n) if self.questions[i].difference else self.levels[i] for i in primary
+        ]
+        declared = self.trial.analysis.multiplicity
+        families = [declared.family_of(q.outcome.role, q.outcome.name) for q in chosen]
+        return joint_power(chosen, powers, levels, families, self.unplanned)
+
+
+def tests_margin(outcome: Outcome) -> bool:
+    """Whether the claim is that there is no effect as large as a margin."""
+    return has_margin(outcome)
+
+
+def test_power(question: Question, alpha: float, n: float, m: float) -> float:
+    """The power of a test with n and m units in its arms.
+
+    Parameters
+    ----------
+    question:
+        The contrast. Where its outcome has a margin, the true effect is taken to be zero and the
+        test is the one against the margin.
+    alpha:
+        The level.
+    n, m:
+        Units.
+    """
+    if not tests_margin(question.outcome):
+        return precision(question, n, m).power(alpha)
+    sides = 2 if question.outcome.harm == "either" else 1
+    unaffected = precision(question.at_effect(0.0), n, m)
+    return unaffected.power_against(question.outcome.margin or np.nan, alpha, sides)
+
+
+def smallest_effect(question: Question, alpha: float, target: float) -> float:
+    """The smallest effect, on the scale of the estimand, that the planned size finds.
+
+    A contrast without an assumed effect has one too: it is what the design could have found.
+    """
+    layout = question.layout
+    n, m = layout.n_treatment, layout.n_reference
+
+    def power(effect: float) -> float:
+        return _of_effect(question, effect, alpha, n, m)
+
+    scale = float(np.nanmax(precision(question, n, m).std_error))
+    found = effect_for(power, target, scale) if np.isfinite(scale) else np.nan
+    share = 1.0 if question.estimator == "cace" else question.reached
+    return share * found
+
+
+def _of_effect(question: Question, effect: float, alpha: float, n: float, m: float) -> float:
+    """The power of a given effect on the units that are reached, whatever was assumed."""
+    if question.difference != 0:
+        return precision(question.at_effect(effect), n, m).power(alpha)
+    still = precision(question, n, m)
+    share = 1.0 if question.name in {"cace", "sparse"} else question.reached
+    return replace(still, effect=np.full(len(still.effect), share * effect)).power(alpha)
+
+
+def quantiles(plans: Sequence[Plan], of: Callable[[Plan], float]) -> tuple[float, float]:
+    """The 2.5% and 97.5% quantiles of a number over plans that differ in their assumptions."""
+    values: Vector = np.array([of(plan) for plan in plans])
+    known = values[~np.isnan(values)]
+    if len(known) == 0:
+        return np.nan, np.nan
+    low, high = np.quantile(known, [0.025, 0.975])
+    return float(low), float(high)

@@ -1,0 +1,259 @@
+"""The table of power and the curve over sizes, from a plan and what was simulated of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import stats
+
+from causal_sae.power.cost import passes_of_unit, units_in_all
+from causal_sae.power.plan import Plan, quantiles, tests_margin
+from causal_sae.tables import POWER, POWER_CURVE
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from causal_sae.power.repetitions import Repetitions
+    from causal_sae.simulation import Roster
+
+ANY, ALL = "any", "all"
+POINTS = 25
+SEARCH = 300
+"""Repetitions of each step of a search by simulation."""
+STEPS = 8
+"""Halvings of a search by simulation."""
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """What was simulated at the planned size, and the means to simulate more."""
+
+    done: Repetitions
+    run: Callable[..., Repetitions]
+    """Of a roster, a number of repetitions, and a factor of the effect."""
+    roster: Roster
+
+
+def power_table(plan: Plan, simulated: Simulated | None, variants: Sequence[Plan]) -> pd.DataFrame:
+    """One row for each test and method, and one for any and all of several.
+
+    Parameters
+    ----------
+    plan:
+        The tests.
+    simulated:
+        The simulated trials; None where there are none.
+    variants:
+        The plan under bootstrap samples of a pilot, which carry its uncertainty.
+    """
+    import pandas as pd  # noqa: PLC0415 - pandas loads with the first table
+
+    rows: list[dict[str, object]] = []
+    for at in range(len(plan.questions)):
+        if plan.has_closed_form:
+            rows.append(_closed(plan, at, variants))
+        if simulated is not None:
+            rows.append(_simulated(plan, at, simulated, variants))
+    rows += _together(plan, simulated)
+    return POWER.conform(pd.DataFrame(rows, columns=list(POWER.columns)))
+
+
+def _about(plan: Plan, at: int) -> dict[str, object]:
+    question = plan.questions[at]
+    margin = tests_margin(question.outcome)
+    return {
+        "outcome": question.outcome.name,
+        "treatment": question.treatment,
+        "reference": question.reference,
+        "n_treatment": question.layout.n_treatment,
+        "n_reference": question.layout.n_reference,
+        "effect": question.outcome.margin if margin else question.estimand,
+        "sd": question.assumed.sd,
+        "alpha": question.trial.analysis.alpha,
+        "alpha_adjusted": plan.levels[at],
+    }
+
+
+def _closed(plan: Plan, at: int, variants: Sequence[Plan]) -> dict[str, object]:
+    power = plan.power(at)
+    low, high = quantiles(variants, lambda one: one.power(at)) if variants else (power, power)
+    return _about(plan, at) | {
+        "method": "closed_form",
+        "power": power,
+        "power_low": low,
+        "power_high": high,
+        "n_required": _whole(plan.n_required(at)),
+        "mde": plan.mde(at),
+    }
+
+
+def _whole(n: float) -> int | None:
+    # What is a whole number but for rounding is not raised to the next.
+    return None if np.isnan(n) else ceil(n - 1e-9)
+
+
+def _simulated(
+    plan: Plan, at: int, simulated: Simulated, variants: Sequence[Plan]
+) -> dict[str, object]:
+    question = plan.questions[at]
+    sought = tests_margin(question.outcome) or question.difference != 0
+    found = simulated.done.rate([at]) if sought else (np.nan, np.nan, np.nan)
+    row = _about(plan, at) | {
+        "method": "simulation",
+        "power": found[0],
+        "power_low": found[1],
+        "power_high": found[2],
+        "repetitions": len(simulated.done),
+    }
+    if variants and sought:
+        around = quantiles(variants, lambda one: one.power(at))
+        row["power_low"], row["power_high"] = widened(found, plan.power(at), around)
+    if not plan.has_closed_form and sought:
+        row["n_required"] = _whole(_searched_size(plan, at, simulated))
+        row["mde"] = _searched_effect(plan, at, simulated)
+    return row
+
+
+def widened(
+    found: tuple[float, float, float], formula: float, around: tuple[float, float]
+) -> tuple[float, float]:
+    """A simulated power's interval with a pilot's uncertainty in it.
+
+    Both are distances from a power on the scale of the normal quantile, and add like standard
+    errors: the Monte-Carlo one as Wilson's interval has it, the pilot's as its bootstrap has it.
+
+    Parameters
+    ----------
+    found:
+        The simulated power and Wilson's limits.
+    formula, around:
+        The closed form and the limits of its bootstrap.
+    """
+    z = stats.norm.ppf(np.clip([*found, formula, *around], 1e-9, 1 - 1e-9))
+    low = z[0] - np.hypot(z[0] - z[1], min(0.0, z[4] - z[3]))
+    high = z[0] + np.hypot(z[2] - z[0], max(0.0, z[5] - z[3]))
+    return float(stats.norm.cdf(low)), float(stats.norm.cdf(high))
+
+
+def _together(plan: Plan, simulated: Simulated | None) -> list[dict[str, object]]:
+    """The rows of any and all, where several effects are sought."""
+    sought = [
+        i for i, q in enumerate(plan.questions) if q.difference != 0 and not tests_margin(q.outcome)
+    ]
+    if len(sought) < 2:
+        return []
+    names = list(dict.fromkeys(plan.questions[i].outcome.name for i in sought))
+    rows: list[dict[str, object]] = []
+    formula = dict(zip((ANY, ALL), plan.joint(), strict=True))
+    for combine in (ANY, ALL):
+        about = {
+            "outcome": names[0] if len(names) == 1 else "primary",
+            "treatment": combine,
+            "reference": "",
+            "alpha": plan.trial.analysis.alpha,
+            "alpha_adjusted": plan.trial.analysis.alpha,
+        }
+        exact = formula[combine]
+        if not np.isnan(exact):
+            whole = {"method": "closed_form", "power": exact}
+            rows.append(about | whole | {"power_low": exact, "power_high": exact})
+        if simulated is not None:
+            power, low, high = simulated.done.rate(sought, combine)
+            rows.append(
+                about
+                | {"method": "simulation", "power": power, "power_low": low, "power_high": high}
+                | {"repetitions": len(simulated.done)}
+            )
+    return rows
+
+
+def _searched_size(plan: Plan, at: int, simulated: Simulated) -> float:
+    """Units in each arm for the target, by halving, with the same random numbers at every size."""
+    trial = plan.trial
+
+    def reaches(total: int) -> bool:
+        roster = simulated.roster.resized(total)
+        return simulated.run(roster, SEARCH).rate([at])[0] >= plan.target
+
+    low, high = 2 * len(trial.arms), len(simulated.roster)
+    while not reaches(high):
+        low, high = high, 2 * high
+        if high > 16 * len(simulated.roster):
+            return np.nan
+    for _ in range(STEPS):
+        middle = (low + high) // 2
+        low, high = (low, middle) if reaches(middle) else (middle, high)
+    return high / (1 if trial.within_unit else len(trial.arms))
+
+
+def _searched_effect(plan: Plan, at: int, simulated: Simulated) -> float:
+    """The smallest effect that is found, by halving a factor of the assumed one."""
+
+    def reaches(factor: float) -> bool:
+        return simulated.run(simulated.roster, SEARCH, factor).rate([at])[0] >= plan.target
+
+    low, high = 0.0, 1.0
+    while not reaches(high):
+        low, high = high, 2 * high
+        if high > 64:
+            return np.nan
+    for _ in range(STEPS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if reaches(middle) else (middle, high)
+    return high * abs(plan.questions[at].estimand)
+
+
+def curve_table(plan: Plan, units: int, seconds: float) -> pd.DataFrame:
+    """Power and cost over sizes from a few units to beyond what is planned and required.
+
+    Parameters
+    ----------
+    plan:
+        The tests.
+    units:
+        The planned size, which is one of the points.
+    seconds:
+        Of a forward pass; NaN where that is not known.
+    """
+    import pandas as pd  # noqa: PLC0415 - pandas loads with the first table
+
+    rows: list[dict[str, object]] = []
+    if plan.has_closed_form:
+        for total in _sizes(plan, units):
+            rows += _points(plan, total, units, seconds)
+    return POWER_CURVE.conform(pd.DataFrame(rows, columns=list(POWER_CURVE.columns)))
+
+
+def _sizes(plan: Plan, units: int) -> list[int]:
+    required = [plan.n_required(i) for i in range(len(plan.questions))]
+    known = [units_in_all(plan.trial, r) for r in required if not np.isnan(r)]
+    most = 1.3 * max([units, *(r for r in known if r < 20 * units)])
+    least = max(4.0, min([units, *known]) / 8)
+    grid = {round(x) for x in np.geomspace(least, most, POINTS)}
+    return sorted(grid | {units})
+
+
+def _points(plan: Plan, total: int, units: int, seconds: float) -> list[dict[str, object]]:
+    passes = total * passes_of_unit(plan.trial)
+    rows: list[dict[str, object]] = []
+    for at, question in enumerate(plan.questions):
+        layout = question.layout
+        n, m = (k * total / units for k in (layout.n_treatment, layout.n_reference))
+        power = plan.power(at, n, m)
+        if not np.isnan(power):
+            rows.append(
+                {
+                    "outcome": question.outcome.name,
+                    "treatment": question.treatment,
+                    "reference": question.reference,
+                    "units": total,
+                    "power": power,
+                    "forward_passes": round(passes),
+                    "minutes": passes * seconds / 60,
+                }
+            )
+    return rows

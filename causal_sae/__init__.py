@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from causal_sae.errors import CausalSAEError, GateError, InputError
     from causal_sae.pipeline import estimate_observations, run_trial
+    from causal_sae.power.forecast import plan_power
     from causal_sae.run import Run, load_run
     from causal_sae.spec.loading import load_trial
     from causal_sae.spec.trial import Trial
@@ -29,6 +30,7 @@ _HOMES = {
     "estimate_observations": "pipeline",
     "load_run": "run",
     "load_trial": "spec.loading",
+    "plan_power": "power.forecast",
     "run_trial": "pipeline",
 }
 
@@ -41,6 +43,7 @@ __all__ = [
     "estimate_observations",
     "load_run",
     "load_trial",
+    "plan_power",
     "run_trial",
 ]
 

@@ -33,6 +33,14 @@ from causal_sae.spec import outcomes
 HERE = Path(__file__).parent / "reference"
 
 
+WRITTEN = {
+    "power": "Written by `causal-sae power` as `power.csv`: one row a contrast and method.",
+    "power_curve": "Written by `causal-sae power` as `power_curve.csv`, and drawn as `power.png` "
+    "and `power.svg`: one row a contrast and size.",
+}
+"""Tables that only causal-sae writes, and where."""
+
+
 def commands() -> str:
     """Every command with its arguments and options, as ``--help`` tells them."""
     group: Any = typer.main.get_command(app)
@@ -91,13 +99,15 @@ def tables() -> str:
     kinds = {"text": "text", "number": "number", "integer": "whole number", "flag": "flag"}
     for contract in (
         *(contracts.ASSIGNMENT, contracts.OBSERVATIONS, contracts.EFFECTS, contracts.FEATURES),
+        *(contracts.POWER, contracts.POWER_CURVE),
     ):
         rows = [
             (f"`{name}`", kinds[column.kind], MEANINGS[contract.name][name])
             for name, column in contract.columns.items()
         ]
         needed = ", ".join(f"`{c}`" for c in contract.columns if c in contract.required)
-        parts.append(f"\n## {contract.name}\n\nA table from elsewhere must have {needed}.\n")
+        said = WRITTEN.get(contract.name, f"A table from elsewhere must have {needed}.")
+        parts.append(f"\n## {contract.name}\n\n{said}\n")
         parts.append(table(("column", "kind", "meaning"), rows))
         extra = EXTRA_COLUMNS.get(contract.name)
         if extra:
@@ -156,11 +166,12 @@ def estimators() -> str:
     parts.append(table(("design", "estimator"), chosen))
     parts.append(
         "\nIn a plain design with covariates it takes `ancova`; in a factorial trial without "
-        "blocks, clusters and covariates, `difference_in_means`.\n\n"
-        "These can be declared and are refused by this version:\n"
+        "blocks, clusters and covariates, `difference_in_means`.\n"
     )
     rest = [(f"`{name}`", instead) for name, instead in UNAVAILABLE.items()]
-    parts.append(table(("estimator", "use instead"), rest))
+    if rest:
+        parts.append("\nThese can be declared and are refused by this version:\n")
+        parts.append(table(("estimator", "use instead"), rest))
     parts.append("\n## Corrections\n")
     known = [(f"`{name}`", text) for name, text in CORRECTION_TEXTS.items() if name not in LATER]
     known += [(f"`{name}`", why) for name, why in LATER.items()]

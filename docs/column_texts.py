@@ -8,6 +8,8 @@ FILES: dict[str, str] = {
     "deviations, status.",
     "trial.lock": "The registration that the run was held against; only where there is one.",
     "assignment.parquet": "Who got which arm, and with what probability.",
+    "pool.parquet": "Enriched trials: at how many edited positions of each prompt of the pool the "
+    "feature fires, and whether it was drawn.",
     "observations/*.parquet": "What was measured: one row a unit, arm and outcome.",
     "texts/*.parquet": "What was generated: unit_id, arm, draw, sample, prompt, text, and how many "
     "tokens it has; only where an outcome is of generated text.",
@@ -94,6 +96,40 @@ MEANINGS: dict[str, dict[str, str]] = {
         "effect_size_low": "Lower end of its interval.",
         "effect_size_high": "Upper end.",
         "flags": "Short codes, separated by `;`, of what a reader must know. Listed below.",
+    },
+    "power": {
+        "outcome": "The outcome; `primary` in rows of several outcomes together.",
+        "treatment": "The arm; `any` and `all` in the rows of at least one effect, and of every "
+        "effect, among the contrasts that have one.",
+        "reference": "The arm that it is compared with.",
+        "method": "`closed_form` or `simulation`.",
+        "n_treatment": "Planned units in the treatment arm.",
+        "n_reference": "Planned units in the reference arm.",
+        "effect": "The effect assumed, on the scale of the estimate: treatment minus reference "
+        "in the outcome's units, 0 where neither arm is assumed to act. Of an outcome with a "
+        "margin: the margin; its true effect is taken to be 0.",
+        "sd": "The standard deviation assumed; 1 where effects are in standard deviations.",
+        "alpha": "The trial's error rate.",
+        "alpha_adjusted": "The level that the correction leaves this test at least.",
+        "power": "The probability that the test rejects. Closed form: at `alpha_adjusted`. "
+        "Simulation: with the correction itself. Empty where the effect is 0.",
+        "power_low": "Lower end of its 95% interval: of the simulation (Wilson), of the pilot "
+        "(bootstrap), of both; the power itself where neither adds uncertainty.",
+        "power_high": "Upper end.",
+        "n_required": "Units in each arm for the target at equal shares; within units: units. "
+        "By simulation only where there is no closed form.",
+        "mde": "The smallest effect, on the scale of `effect`, that the planned size finds with "
+        "the target power.",
+        "repetitions": "Simulated trials.",
+    },
+    "power_curve": {
+        "outcome": "The outcome.",
+        "treatment": "The arm.",
+        "reference": "The arm that it is compared with.",
+        "units": "Units in all, the arms' shares as declared.",
+        "power": "The power in closed form.",
+        "forward_passes": "What a trial of this size runs.",
+        "minutes": "How long that takes on the pilot's device; empty where no run was measured.",
     },
     "features": {
         "feature": "The feature's index in the SAE, from 0.",

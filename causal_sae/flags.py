@@ -75,7 +75,7 @@ FLAGS: dict[str, str] = {
     "zero_counts": "An arm, or a group that covariates tell apart, has counts of zero only, so a "
     "Poisson model has no finite coefficients: the unadjusted difference in means stands in.",
     "weak_instrument": "The arm moves too few units to take the treatment (this first-stage F, "
-    "below 10): Wald's interval can cover far less than it says; Anderson and Rubin's holds.",
+    "below 10): Wald's interval is then unreliable; Anderson and Rubin's holds.",
     "no_first_stage": "The edit reached no unit of the treatment arm, so its effect on units that "
     "it reaches cannot be estimated.",
     "unbounded_interval": "Anderson and Rubin's test keeps effects of any size (all numbers, or "

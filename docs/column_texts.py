@@ -91,8 +91,9 @@ MEANINGS: dict[str, dict[str, str]] = {
         "reject": "Whether `p_adjusted` is at most alpha. For a guardrail: harm as large as the "
         "margin is excluded.",
         "effect_size": "The standardised effect.",
-        "effect_size_kind": "`hedges_g`, `cohen_dz`, `risk_difference`; with `_adjusted` where "
-        "the analysis adjusts for blocks, clusters or covariates.",
+        "effect_size_kind": "`hedges_g`, `cohen_dz`, `risk_difference`, or the kind that "
+        "`analysis.effect_size` names; with `_adjusted` where the analysis adjusts for blocks, "
+        "clusters or covariates. `sd_stated`: over a standard deviation that the trial states.",
         "effect_size_low": "Lower end of its interval.",
         "effect_size_high": "Upper end.",
         "flags": "Short codes, separated by `;`, of what a reader must know. Listed below.",

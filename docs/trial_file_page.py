@@ -42,7 +42,7 @@ PARTS: dict[str, tuple[str, ...]] = {
         *("Sentiment", "Similarity", "Custom", "Column", "Generate"),
     ),
     "Trial": ("TextPositions",),
-    "Analysis": ("Multiplicity", "StatedSD"),
+    "Analysis": ("Multiplicity", "StatedSD", "DoseResponse"),
 }
 TITLES = {
     "TextPositions": "positions: {regex: ...}",
@@ -54,6 +54,7 @@ TITLES = {
     "Column": "{column: ...}",
     "Generate": "generate",
     "Multiplicity": "analysis.multiplicity",
+    "DoseResponse": "analysis.dose_response",
     "StatedSD": "effect_size: {sd: ...}",
     "SAELensRelease": "saelens",
     "PackageSource": "source: {package: ..., file: ...}",

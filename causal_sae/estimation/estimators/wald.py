@@ -3,8 +3,8 @@
 The difference between the arms' outcomes over the share of the treatment arm that the edit reached
 (``received``; for ablations ``exposed`` serves as well). The interval is the delta method's:
 ``estimatr::iv_robust(y ~ d | z, se_type = "HC2")``, Student's t with n - 2 degrees of freedom. It
-covers too seldom where the instrument is weak (first-stage F below 10, flag ``weak_instrument``);
-``anderson_rubin`` does not. Where exposure is recorded ``cace`` is far more precise, because it
+is unreliable where the instrument is weak (first-stage F below 10, flag ``weak_instrument``);
+``anderson_rubin`` is not. Where exposure is recorded ``cace`` is far more precise, because it
 leaves out the units that cannot respond.
 """
 

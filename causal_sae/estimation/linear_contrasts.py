@@ -94,8 +94,8 @@ def _row(
         "reference": combination.reference,
         "estimand": combination.kind,
         "estimator": name,
-        "n_treatment": int(arms.counts[weights > 0].sum()),
-        "n_reference": int(arms.counts[weights < 0].sum()),
+        "n_treatment": _units_in(trial, arms, weights > 0),
+        "n_reference": _units_in(trial, arms, weights < 0),
         "mean_treatment": means[0],
         "mean_reference": means[1],
         **inference,
@@ -186,6 +186,11 @@ def _planned(trial: Trial) -> str:
     declared = str(trial.analysis.estimator)
     name = automatic(trial) if declared == "auto" else declared
     return "welch" if declared == "auto" and name == "difference_in_means" else name
+
+
+def _units_in(trial: Trial, arms: Arms, chosen: Mask) -> int:
+    """How many units are in those arms; within units each of them is in all."""
+    return len(arms.wide) if trial.within_unit else int(arms.counts[chosen].sum())
 
 
 def _named(arms: Arms, chosen: Mask) -> list[str]:

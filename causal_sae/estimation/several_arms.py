@@ -200,8 +200,10 @@ def missingness(
     everyone = both["unit_id"].nunique()
     for label, side in zip(("treatment", "reference"), sides, strict=True):
         rows = both[both["arm"].isin(list(side))]
-        seen = everyone * len(side) if trial.within_unit else rows["unit_id"].nunique()
-        measured = int(rows.loc[rows["outcome"] == outcome.name, "value"].notna().sum())
+        seen = everyone if trial.within_unit else rows["unit_id"].nunique()
+        usable = rows[(rows["outcome"] == outcome.name) & rows["value"].notna()]
+        arms = usable.groupby("unit_id")["arm"].nunique()
+        measured = int((arms == (len(side) if trial.within_unit else 1)).sum())
         counts.append((measured, seen - measured))
         found += [f"missing_{label}:{seen - measured}"] if seen > measured else []
     differ = found and not trial.within_unit and stats.fisher_exact(np.array(counts)).pvalue < 0.05

@@ -53,6 +53,8 @@ class Claim:
 def read_claims(trial: Trial, effects: Sequence[Effect]) -> list[Claim]:
     """The claims of a trial, in the order of its table of effects."""
     parts = {arm.name: wording.part(arm) for arm in trial.arms}
+    several = {e.treatment for e in effects if e.of_several_arms}
+    parts |= dict.fromkeys(several - set(parts), "active")  # a claim of its own, of no one arm
     rows = [e for e in effects if e.role == "primary" and e.treatment in parts]
     active = [e for e in rows if parts[e.treatment] == "active"]
     # A trial of placebos or of the splice alone still asks something: then its own rows are it.
@@ -66,6 +68,7 @@ def read_claims(trial: Trial, effects: Sequence[Effect]) -> list[Claim]:
             e
             for e in rows
             if e.outcome == outcome and parts[e.treatment] == "placebo" and active and not placebos
+            if treatment not in several
         )
         claims.append(Claim(outcome, treatment, controls, placebos, indirect))
     return claims
@@ -266,7 +269,8 @@ def _evidence(e: Effect) -> str:
 
 
 def _amount(e: Effect) -> str:
-    return f"{numbers.magnitude(e.estimate, e.conf_low, e.conf_high)} ({_evidence(e)})"
+    per = " per unit of dose" if e.estimand.startswith("linear trend") else ""
+    return f"{numbers.magnitude(e.estimate, e.conf_low, e.conf_high)}{per} ({_evidence(e)})"
 
 
 def _signed(e: Effect) -> str:

@@ -89,6 +89,11 @@ class Effect:
         return "finite_population_exact" in self.flag_list
 
     @property
+    def of_several_arms(self) -> bool:
+        """Whether it is a factorial effect or a trend, and not of one arm against another."""
+        return self.estimand.startswith(("main effect", "interaction", "linear trend"))
+
+    @property
     def means(self) -> tuple[str, str]:
         """The arms' means, to the decimals of the estimate."""
         places = numbers.places(self.estimate, self.conf_low, self.conf_high)
@@ -145,12 +150,16 @@ def read_effects(effects: pd.DataFrame) -> tuple[Effect, ...]:
     empty: dict[str, str | int | float | bool] = {"str": "", "int": 0, "float": math.nan}
     empty["bool"] = False
     kinds = {f.name: str(f.type) for f in fields(Effect)}
-    columns = {
-        name: full[name].astype("object").where(full[name].notna(), empty[kind])
-        for name, kind in kinds.items()
-    }
+    present = full[list(kinds)].notna().to_numpy()
+    cells = [full[name].tolist() for name in kinds]
     return tuple(
-        Effect(**{name: columns[name].iloc[i] for name in kinds}) for i in range(len(full))
+        Effect(
+            **{
+                name: column[i] if present[i, j] else empty[kind]
+                for j, ((name, kind), column) in enumerate(zip(kinds.items(), cells, strict=True))
+            }
+        )
+        for i in range(len(full))
     )
 
 

@@ -31,6 +31,7 @@ LATEX = {
     ">": "$>$",
     MISSING: "--",
     "δ": r"$\delta$",
+    "\N{MULTIPLICATION SIGN}": r"$\times$",
 }
 HEADINGS = ("Outcome", "Role", "Contrast", "n", "Estimate [CI]", "p", "p adjusted", "Effect size")
 

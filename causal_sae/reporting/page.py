@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import pandas as pd
 
@@ -25,10 +26,12 @@ if TYPE_CHECKING:
     from causal_sae.reporting.record import TrialRecord
     from causal_sae.spec import Trial
 
+Pictures: TypeAlias = "Mapping[str, Figure | Path]"
+"""Names of figures to the figures, or to the SVG files that hold them."""
 ROLES = ("primary", "secondary", "guardrail", "exploratory")
 
 
-def write_report(record: TrialRecord, path: Path, figures: dict[str, Figure] | None = None) -> Path:
+def write_report(record: TrialRecord, path: Path, figures: Pictures | None = None) -> Path:
     """Write the report of a run.
 
     Parameters
@@ -38,7 +41,8 @@ def write_report(record: TrialRecord, path: Path, figures: dict[str, Figure] | N
     path:
         The file to write; it appears whole or not at all.
     figures:
-        What :func:`causal_sae.reporting.figures.draw` gave, if they are drawn already.
+        What :func:`causal_sae.reporting.figures.draw` gave, or the SVG files that it was saved
+        as, if they are drawn already.
 
     Returns
     -------
@@ -51,7 +55,7 @@ def write_report(record: TrialRecord, path: Path, figures: dict[str, Figure] | N
     return path
 
 
-def render(record: TrialRecord, figures: dict[str, Figure]) -> str:
+def render(record: TrialRecord, figures: Pictures) -> str:
     """The page as text."""
     rows = read_effects(record.effects)
     context = _context(record, rows)
@@ -176,13 +180,13 @@ def _records(table: pd.DataFrame | None) -> list[dict[str, object]]:
     ]
 
 
-def _pictures(rows: tuple[Effect, ...], figures: dict[str, Figure]) -> dict[str, Markup]:
+def _pictures(rows: tuple[Effect, ...], figures: Pictures) -> dict[str, Markup]:
     alts = {
         "forest": "Forest plot. "
         + " ".join(f"{row.outcome}, {row.contrast}: {row.with_interval}." for row in rows),
         "distributions": "Distribution of each outcome by arm; the means are in the table of "
         "effects.",
-        "dose_response": "Mean of each outcome against the dose received, with intervals.",
+        "dose_response": "Mean of each outcome against the dose, with intervals.",
         "manipulation": "Activation found on re-encoding against the activation asked for; "
         "points on the diagonal received what was declared.",
     }

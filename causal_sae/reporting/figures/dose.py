@@ -19,6 +19,7 @@ from causal_sae.reporting.figures.canvas import (
     settled,
     style,
 )
+from causal_sae.reporting.figures.dose_curve import Panel, dose_curves, panels
 from causal_sae.reporting.record import usable
 
 if TYPE_CHECKING:
@@ -50,7 +51,14 @@ def dose_ladder(trial: Trial) -> tuple[str, ...]:
 
 
 def dose_response(record: TrialRecord) -> Figure | None:
-    """Mean outcome against the dose that was received, with t-intervals; None without a ladder."""
+    """Mean outcome against the dose, with t-intervals; None without a ladder.
+
+    Where the trial declares a dose-response analysis the dose is the declared one, and the fitted
+    curve is drawn; elsewhere it is the dose that was received.
+    """
+    declared = panels(record)
+    if declared:
+        return dose_curves(declared, [_summaries(record, panel) for panel in declared])
     arms = dose_ladder(record.trial)
     observations = record.observations
     if not arms or "dose" not in observations or observations["dose"].isna().all():
@@ -64,6 +72,12 @@ def dose_response(record: TrialRecord) -> Figure | None:
             axes.set_ylabel(outcome)
         figure.axes[-1].set_xlabel("dose received: change of activation, mean over prompts")
         return settled(figure)
+
+
+def _summaries(record: TrialRecord, panel: Panel) -> dict[str, tuple[float, float, float]]:
+    rows = record.observations.loc[record.observations["outcome"] == panel.outcome]
+    level = 1 - record.trial.analysis.alpha
+    return {arm: mean_interval(_arm_values(rows, arm), level) for arm in panel.doses}
 
 
 def _dose_panel(axes: Axes, rows: pd.DataFrame, arms: Sequence[str], trial: Trial) -> None:

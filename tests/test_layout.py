@@ -116,6 +116,7 @@ def test_there_are_designs():
         "crossover",
         "blocked",
         "cluster",
+        "enriched",
     } <= names
 
 

@@ -46,6 +46,9 @@ def overview(trial: Trial, units: int | None) -> Table:
     table.add_row("question", trial.question)
     table.add_row("status", trial.status)
     table.add_row("units", "no prompts declared" if units is None else f"{units:,}")
+    if trial.population is not None and trial.population.enrich is not None:
+        rule = trial.population.enrich
+        table.add_row("drawn", f"{rule.exposed:,} exposed, {rule.unexposed:,} unexposed prompts")
     table.add_row("assignment", trial.assignment.method)
     arms = (f"{arm.name} ({arm.intervention.kind})" for arm in trial.arms)
     table.add_row("arms", ", ".join(arms))

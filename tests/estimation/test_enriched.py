@@ -7,6 +7,7 @@ number drawn and shape of the effect.
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -189,6 +190,23 @@ def test_a_pool_whose_exposed_prompts_were_all_drawn_is_known(others: int, make_
     assert row[["p_value", "conf_low"]].isna().all()
 
 
+def test_clusters_are_refused_where_the_share_is_not_known(make_trial: Any) -> None:
+    moved = np.random.default_rng(0).normal(2, 1, 40)
+    table = _table(moved, [], 0.04)
+    table["cluster"] = table["unit_id"].str[-1]
+    clustered = {"method": "crossover", "cluster_by": "cluster"}
+    with pytest.raises(DataError, match="varies between clusters is unknown"):
+        estimate(make_trial(assignment=clustered), table)
+    finite = {"prompts": "p.csv", "claim": "finite"}
+    row = estimate(make_trial(assignment=clustered, population=finite), table).iloc[0]
+    assert row["estimate"] == pytest.approx(0.04 * moved.mean())
+    table = pd.concat([table, _table([], [0.1, 0.2, 0.4], 0.04).assign(cluster="0", unit_id="v")])
+    numbered = table["unit_id"].eq("v")
+    table.loc[numbered, "unit_id"] = [f"v{i % 3}" for i in range(int(numbered.sum()))]
+    with pytest.raises(DataError, match="are not independent"):
+        estimate(make_trial(assignment=clustered, population=finite), table)
+
+
 def test_degenerate_samples_make_flags_not_exceptions(make_trial: Any) -> None:
     trial = make_trial(assignment=CROSSOVER, population=_population(unexposed=5))
     same = estimate(trial, _table(np.zeros(9), np.zeros(5), 0.04)).iloc[0]
@@ -317,23 +335,66 @@ def _sample(moved: np.ndarray, share: float, pool: int, design: str, rng: Any) -
     )
 
 
+def _within(hits: int, repetitions: int) -> bool:
+    return abs(hits / repetitions - 0.95) <= 3.29 * np.sqrt(0.05 * 0.95 / repetitions)
+
+
 @pytest.mark.parametrize("design", ["crossover", "parallel"])
 def test_it_covers_skewed_effects(design: str) -> None:
-    found = coverage(0.02, 60, "lognormal", 400, seed=4, design=design)
-    assert abs(found - 0.95) <= 3.29 * np.sqrt(0.05 * 0.95 / 400)
+    found = coverage(0.02, 80, "lognormal", 200, seed=4, design=design)
+    assert _within(round(found * 200), 200)
+
+
+def test_it_covers_where_both_strata_move() -> None:
+    rng, hits = np.random.default_rng(6), 0
+    for _ in range(200):
+        found = int(rng.binomial(POOL, 0.05))
+        moved = _sample(rng.lognormal(size=60), found / POOL, POOL, "crossover", rng)
+        others = _sample(rng.normal(0.1, 0.5, 40), 1 - found / POOL, POOL, "crossover", rng)
+        result = enriched.fit(_joined(moved, others), 0.05)
+        hits += result.conf_low <= 0.05 * np.exp(0.5) + 0.95 * 0.1 <= result.conf_high
+    assert _within(hits, 200)
+
+
+def test_it_covers_the_effect_in_the_pool_itself() -> None:
+    """One pool, drawn from again and again: without replacement, nothing else is uncertain."""
+    rng, hits = np.random.default_rng(7), 0
+    exposed = rng.exponential(size=150)
+    for _ in range(200):
+        drawn = rng.choice(exposed, 75, replace=False)
+        sample = _sample(drawn, 0.15, 1000, "crossover", rng)
+        sample = replace(sample, pool=Pool(1000, finite=True, inert=True))
+        result = enriched.fit(sample, 0.05)
+        hits += result.conf_low <= 0.15 * exposed.mean() <= result.conf_high
+    assert _within(hits, 200)
+
+
+def _joined(exposed: Sample, others: Sample) -> Sample:
+    rows = len(others)
+    both = {
+        name: np.concatenate([getattr(exposed, name), getattr(others, name)])
+        for name in ("outcome", "treated", "weight", "stratum_share", "covariates")
+    }
+    return replace(
+        exposed,
+        **both,
+        unit=np.concatenate([exposed.unit, np.char.add("v", others.unit)]),
+        exposed=np.concatenate([exposed.exposed, np.zeros(rows, dtype=bool)]),
+        pool=Pool(POOL, finite=False, inert=False),
+    )
 
 
 def test_the_share_counts_in_the_interval() -> None:
     """Every exposed prompt has the same effect: what is left is the uncertainty of the share."""
     rng, hits = np.random.default_rng(8), 0
-    for _ in range(400):
+    for _ in range(200):
         found = int(rng.binomial(2000, 0.1))
         moved = 1 + 1e-6 * rng.normal(size=100)
         result = enriched.fit(_sample(moved, found / 2000, 2000, "crossover", rng), 0.05)
         hits += result.conf_low <= 0.1 <= result.conf_high
         low, high = wilson(found, 2000, 0.05)
         assert (result.conf_low, result.conf_high) == pytest.approx((low, high), rel=1e-4)
-    assert abs(hits / 400 - 0.95) <= 3.29 * np.sqrt(0.05 * 0.95 / 400)
+    assert _within(hits, 200)
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ def _kind(job: Writing) -> tuple[int, int, float, int, bool]:
 
 
 @dataclass(frozen=True)
-class _Row:
+class Row:
     """Which job, arm and sample a row is of."""
 
     job: int
@@ -127,13 +127,8 @@ def write(bench: Bench, jobs: Sequence[Writing], stop: frozenset[int]) -> list[T
     -------
     One text for each job, arm and sample, in that order.
     """
-    rows = [
-        _Row(number, treatment, sample)
-        for number, job in enumerate(jobs)
-        for treatment in job.arms
-        for sample in range(job.settings.samples)
-    ]
-    run = _Run(bench, jobs, rows)
+    run = Writer(bench, jobs)
+    rows = run.rows
     logits = run.open()
     chosen: list[Tensor] = []
     alive = torch.ones(len(rows), dtype=torch.bool, device=logits.device)
@@ -148,11 +143,30 @@ def write(bench: Bench, jobs: Sequence[Writing], stop: frozenset[int]) -> list[T
     return run.texts(torch.stack(chosen, dim=1), stop)
 
 
-class _Run:
-    """A batch while it is being written."""
+class Writer:
+    """A batch while it is being written: :meth:`open`, then :meth:`choose` and :meth:`advance`.
 
-    def __init__(self, bench: Bench, jobs: Sequence[Writing], rows: Sequence[_Row]) -> None:
+    Parameters
+    ----------
+    bench:
+        What batches run on.
+    jobs:
+        Prompts of one length with the same settings.
+    watch:
+        Features whose activation before any edit is kept in :attr:`seen`.
+    """
+
+    def __init__(self, bench: Bench, jobs: Sequence[Writing], watch: Sequence[int] = ()) -> None:
+        rows = [
+            Row(number, treatment, sample)
+            for number, job in enumerate(jobs)
+            for treatment in job.arms
+            for sample in range(job.settings.samples)
+        ]
         self.bench, self.jobs, self.rows = bench, jobs, rows
+        self.watch = list(watch)
+        self.seen: list[Tensor] = []
+        """For each token read after the prompt: ``[R, len(watch)]``, in activation units."""
         self.treatments = tuple(row.treatment for row in rows)
         self.units = tuple(jobs[row.job].prompt.unit_id for row in rows)
         self.device = bench.directions.device
@@ -199,6 +213,9 @@ class _Run:
         place = self.length + step
 
         def change(activation: Tensor) -> Tensor:
+            if self.watch:
+                read = self.bench.sae.encode_features(activation[:, 0], self.watch)
+                self.seen.append(read)
             if not self.jobs[0].edit_generated:
                 return activation
             editable = alive[:, None] & ~self._sinks(activation, self.source)

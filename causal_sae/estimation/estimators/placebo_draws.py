@@ -41,6 +41,8 @@ def fit(sample: Sample, alpha: float) -> Estimate:
     DataError
         The reference has one draw, or it was not recorded which row is of which.
     """
+    if not min(map(len, sample.arms)):
+        return unknown("too_few_units")
     estimate, placebos = deviations(sample)
     m = len(placebos)
     if m < 2:

@@ -14,6 +14,7 @@ are those of the normal approximation with corrections for ties and continuity.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -176,9 +177,10 @@ def _normal_interval(values: Vector, alpha: float) -> tuple[float, float]:
     limit = float(stats.norm.isf(alpha / 2))
     if not (_normal(values, ends[0]) >= limit and _normal(values, ends[1]) <= -limit):
         return np.nan, np.nan
+    search = partial(_jump, np.unique(_pair_means(values))) if len(values) <= MOST else _step
     return (
-        _step(lambda at: _normal(values, at) > limit, ends),
-        _step(lambda at: _normal(values, at) > -limit, ends),
+        search(lambda at: _normal(values, at) > limit, ends),
+        search(lambda at: _normal(values, at) > -limit, ends),
     )
 
 
@@ -203,6 +205,18 @@ def _step(holds: Callable[[float], bool], ends: tuple[float, float]) -> float:
         low, high = (middle, high) if holds(middle) else (low, middle)
         middle = low / 2 + high / 2
     return high
+
+
+def _jump(points: Vector, holds: Callable[[float], bool], _ends: tuple[float, float]) -> float:
+    """The same, where the condition can only change at one of these sorted points."""
+    first, last = 0, len(points) - 1
+    while first < last:
+        middle = (first + last) // 2
+        if holds(float(points[middle] / 2 + points[middle + 1] / 2)):
+            first = middle + 1
+        else:
+            last = middle
+    return float(points[first])
 
 
 ESTIMATOR = Estimator(fit, frozenset({"within-unit"}), covariates="allowed", beyond=beyond)

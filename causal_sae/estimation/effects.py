@@ -113,7 +113,7 @@ def effect_row(
     if estimator.incomplete and trial.within_unit:
         whole, _ = complete_pairs(sample)
     size = effect_size(whole, fitted, structure(trial), alpha, wanted, estimator.instrument)
-    if name == "enriched":
+    if name == "enriched" and isinstance(wanted, str):
         size = pool.effect_size(sample, fitted)
     if is_known(trial):
         fitted = known_effect(trial, contrast, sample, fitted, notes)

@@ -56,6 +56,18 @@ def test_a_kind_that_the_design_lacks_is_refused(
     assert refused.value.place.line is not None
 
 
+def test_drawn_prompts_are_weighted_back_or_over_a_stated_sd(tmp_path: Path) -> None:
+    drawn = TRIAL + "population: {{prompts: p.csv, enrich: {{feature: 3, exposed: 40}}}}\n"
+    file = tmp_path / "trial.yaml"
+    given = {"assignment": "{method: complete}", "estimator": "auto"}
+    file.write_text(drawn.format(size="cohen_d", **given))
+    with pytest.raises(SpecError, match="weights them back") as refused:
+        load_trial(file)
+    assert "effect_size" in str(refused.value)
+    file.write_text(drawn.format(size="{sd: 2}", **given))
+    assert load_trial(file).analysis.effect_size != "auto"
+
+
 @pytest.mark.parametrize(
     ("size", "assignment"),
     [

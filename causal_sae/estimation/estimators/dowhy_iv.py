@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import warnings
 
-import networkx as nx
 import numpy as np
 import pandas as pd
 
@@ -41,6 +40,7 @@ def identified(both: Arms) -> float:
     both:
         Outcomes and treatment taken; numbers without gaps, as DoWhy needs them.
     """
+    import networkx as nx  # noqa: PLC0415 - takes half a second
     from dowhy import CausalModel  # noqa: PLC0415 - four seconds
 
     from causal_sae.estimation.causal_model import quiet  # noqa: PLC0415

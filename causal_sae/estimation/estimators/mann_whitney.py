@@ -159,7 +159,7 @@ def _ordered(treatment: Vector, reference: Vector, places: tuple[int, int]) -> t
 
 
 def _searched(treatment: Vector, ordered: Vector, place: int) -> float:
-    """The pairs' difference at one place of their order, by halving the range to its last bit."""
+    """The pairs' difference at one place of their order, by halving the range."""
     low = float(treatment.min() - ordered[-1])
     high = float(treatment.max() - ordered[0])
     if len(ordered) * len(treatment) - _pairs_above(treatment, ordered, low) >= place:
@@ -169,7 +169,15 @@ def _searched(treatment: Vector, ordered: Vector, place: int) -> float:
         enough = len(ordered) * len(treatment) - _pairs_above(treatment, ordered, middle) >= place
         low, high = (low, middle) if enough else (middle, high)
         middle = low / 2 + high / 2
-    return high
+    return _nearest(treatment, ordered, high)
+
+
+def _nearest(treatment: Vector, ordered: Vector, at: float) -> float:
+    """The pairs' difference that a value stands for: sums are exact to their last bit only."""
+    above = np.searchsorted(ordered, treatment - at)
+    places = np.clip([above - 1, above], 0, len(ordered) - 1)
+    differences = (treatment - ordered[places]).ravel()
+    return float(differences[np.argmin(np.abs(differences - at))])
 
 
 def _pairs_above(treatment: Vector, ordered: Vector, at: float) -> int:

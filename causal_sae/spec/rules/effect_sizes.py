@@ -42,6 +42,12 @@ def _stated(trial: Trial, wanted: StatedSD) -> Iterator[Problem]:
 
 def _misfit(trial: Trial, wanted: str) -> str | None:
     assignment = trial.assignment
+    if wanted != "auto" and trial.population is not None and trial.population.enrich is not None:
+        return (
+            f"{wanted!r} would compare the prompts that were drawn, of which some kinds are drawn "
+            "more often than others; use `effect_size: auto`, which weights them back to the "
+            "pool, or state a standard deviation: `effect_size: {sd: ...}`."
+        )
     if wanted in BETWEEN and trial.within_unit:
         return (
             f"{wanted!r} compares independent arms, but in a {assignment.method} every unit is in "

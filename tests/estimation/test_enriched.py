@@ -106,6 +106,30 @@ def test_unexposed_units_that_moved_are_estimated(make_trial: Any) -> None:
     assert row["conf_high"] >= expected + reach
 
 
+@pytest.mark.parametrize("case", ["few", "many"])
+def test_agrees_with_r_survey(case: str, golden: Any) -> None:
+    data = golden("data_enriched")
+    data = data[data["case"] == case].astype({"x": float})
+    values = golden("enriched")
+    values = values[values["case"] == case].set_index("quantity").astype({"std_error": float})
+    n, size = len(data), int(data["pool"].iloc[0])
+    sample = Sample(
+        unit=np.repeat(np.arange(n), 2).astype(str),
+        outcome=np.column_stack([data["x"], np.zeros(n)]).ravel(),
+        treated=np.tile([True, False], n),
+        covariates=np.empty((2 * n, 0)),
+        exposed=np.repeat(data["h"].eq(1).to_numpy(), 2),
+        stratum_share=np.repeat((data["stratum"] / size).to_numpy(), 2),
+        pool=Pool(size, finite=True, inert=False),
+    )
+    result = enriched.fit(sample, 0.05)
+    assert result.estimate == pytest.approx(float(values["estimate"].iloc[0]), rel=1e-8)
+    assert result.std_error == pytest.approx(values.at["finite", "std_error"], rel=1e-8)
+    # Saerndal's two-phase variance differs by terms of the order of one over the pool's size.
+    whole = enriched.fit(replace(sample, pool=Pool(size, finite=False, inert=False)), 0.05)
+    assert whole.std_error == pytest.approx(values.at["two_phase", "std_error"], rel=1e-3)
+
+
 def test_cace_is_the_effect_among_exposed_whatever_the_weights(make_trial: Any) -> None:
     moved = np.random.default_rng(0).normal(2, 1, 40)
     trial = make_trial(

@@ -133,8 +133,9 @@ def _delivered(run: Plan, text: Text, treatment: Treatment, missing: bool) -> di
 
 def _table(texts: Sequence[Text], jobs: Mapping[str, Writing], tokenizer: object) -> pd.DataFrame:
     decode = tokenizer.decode  # type: ignore[attr-defined]  # transformers has no types
+    prompts = {t.unit_id: decode(t.prompt, skip_special_tokens=True) for t in texts}
     rows = [
-        (t.unit_id, arm.arm, arm.draw, t.sample, decode(t.prompt), t.text, len(t.tokens))
+        (t.unit_id, arm.arm, arm.draw, t.sample, prompts[t.unit_id], t.text, len(t.tokens))
         for t in texts
         for arm in _arms(t, jobs[t.unit_id])
     ]

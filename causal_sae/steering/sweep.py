@@ -19,8 +19,10 @@ from causal_sae.steering.session import Session
 
 LADDER = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
 """Doses in multiples of the feature's 99th percentile; of the factor, where it is scaled."""
-COST = 0.5
-"""A dose may raise the mean negative log-likelihood of its texts by this much, in nats a token."""
+COST = 1.5
+"""A dose may raise the mean negative log-likelihood of its texts by this much, in nats a token. What
+a model samples is likelier to it than what people write, often by two nats: a text that left its
+habits is not yet a broken one."""
 LOOPING = 0.2
 """A dose may raise the share of repeated trigrams by this much."""
 
@@ -99,7 +101,7 @@ def sweep(
     table = pd.DataFrame(rows)
     wrote = pd.DataFrame(
         [
-            (name, model.tokenizer.decode(t.prompt), t.text)
+            (name, model.tokenizer.decode(t.prompt, skip_special_tokens=True), t.text)
             for name in by_dose
             for t in by_dose[name]
         ],

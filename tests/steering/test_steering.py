@@ -125,13 +125,13 @@ def test_the_recommended_dose_carries_most_among_those_that_stay_fluent():
         {
             "text": ["untouched", "1q99", "2q99", "4q99"],
             "concept": [0.1, 0.3, 0.6, 0.9],
-            "surprise": [2.0, 2.1, 2.45, 3.5],
+            "surprise": [2.0, 2.1, 3.45, 4.5],
             "repetition": [0.1, 0.1, 0.2, 0.2],
         }
     )
     assert recommended(table) == "2q99"
     assert recommended(table.assign(repetition=[0.1, 0.2, 0.6, 0.2])) == "1q99"
-    assert recommended(table.assign(surprise=[2.0, 3.0, 3.0, 3.0])) is None
+    assert recommended(table.assign(surprise=[2.0, 4.0, 4.0, 4.0])) is None
     assert recommended(table.assign(concept=[0.9, 0.3, 0.6, 0.8])) is None
 
 

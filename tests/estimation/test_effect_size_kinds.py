@@ -138,7 +138,7 @@ def test_complete_dominance_has_newcombes_limit() -> None:
     assert (1 - theta) ** 2 == pytest.approx(z**2 * theta * (1 - theta) * spread / 64)
 
 
-def _coverage(draw: Any, kind: str, truth: float, structure: str = "plain", n: int = 300) -> float:
+def _coverage(draw: Any, kind: str, truth: float, structure: str = "plain", n: int = 200) -> float:
     rng = np.random.default_rng(11)
     sizes = [effect_size(draw(rng), NONE, structure, 0.05, kind) for _ in range(n)]
     return float(np.mean([size.low <= truth <= size.high for size in sizes]))
@@ -174,7 +174,7 @@ COVERED = {
 @pytest.mark.parametrize("kind", COVERED)
 def test_intervals_cover(kind: str) -> None:
     draw, truth, structure = COVERED[kind]
-    assert abs(_coverage(draw, kind, truth, structure) - 0.95) <= 3.29 * np.sqrt(0.05 * 0.95 / 300)
+    assert abs(_coverage(draw, kind, truth, structure) - 0.95) <= 3.29 * np.sqrt(0.05 * 0.95 / 200)
 
 
 def _binary_pairs(rng: np.random.Generator) -> Sample:
@@ -183,7 +183,7 @@ def _binary_pairs(rng: np.random.Generator) -> Sample:
 
 
 def test_intervals_within_units_cover() -> None:
-    slack = 3.29 * np.sqrt(0.05 * 0.95 / 300)
+    slack = 3.29 * np.sqrt(0.05 * 0.95 / 200)
     rng = np.random.default_rng(3)
     u, v = rng.random((2, 400_000))
     truth = 0.5 / np.mean(0.8 * u + 0.2 * v < 0.3)

@@ -54,11 +54,11 @@ def _counts(rng: np.random.Generator, effect: float, n: int = 100) -> tuple[Samp
 def test_coverage_is_nominal_under_a_wrong_model(effect: float) -> None:
     rng = np.random.default_rng(8)
     covered = []
-    for _ in range(300):
+    for _ in range(150):
         sample, truth = _counts(rng, effect)
         result = FIT(sample, 0.05)
         covered.append(result.conf_low <= truth <= result.conf_high)
-    assert abs(np.mean(covered) - 0.95) <= 3.29 * np.sqrt(0.05 * 0.95 / 300)
+    assert abs(np.mean(covered) - 0.95) <= 3.29 * np.sqrt(0.05 * 0.95 / 150)
 
 
 @settings(max_examples=25, deadline=None)

@@ -20,9 +20,9 @@ from causal_sae.steering.session import Session
 LADDER = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
 """Doses in multiples of the feature's 99th percentile; of the factor, where it is scaled."""
 COST = 1.5
-"""A dose may raise the mean negative log-likelihood of its texts by this much, in nats a token. What
-a model samples is likelier to it than what people write, often by two nats: a text that left its
-habits is not yet a broken one."""
+"""A dose may raise the mean negative log-likelihood of its texts by this much, in nats a token.
+What a model samples is likelier to it than what people write, often by two nats: a text that left
+its habits is not yet a broken one."""
 LOOPING = 0.2
 """A dose may raise the share of repeated trigrams by this much."""
 

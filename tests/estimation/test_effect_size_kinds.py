@@ -24,6 +24,7 @@ GOLDENS = Path(__file__).parents[1] / "goldens" / "estimation"
 KINDS = pd.read_csv(GOLDENS / "effect_size_kinds.csv").to_dict("records")
 ADJUSTED = pd.read_csv(GOLDENS / "adjusted_ratios.csv", keep_default_na=False).to_dict("records")
 SCORES = pd.read_csv(GOLDENS / "score_ratios.csv").to_dict("records")
+ERRORS = pd.read_csv(GOLDENS / "ratio_errors.csv").to_dict("records")
 NONE = unknown()
 
 
@@ -60,6 +61,21 @@ def test_adjusted_ratios_agree_with_r(row: dict[str, Any], make_sample: Any, gol
     size = effect_size(sample, NONE, "plain", 0.05, row["kind"])
     assert size.value == pytest.approx(row["value"], rel=1e-8)
     assert (size.low, size.high) == pytest.approx((row["low"], row["high"]), rel=1e-6)
+
+
+@pytest.mark.parametrize("row", ERRORS, ids=lambda r: r["data"])
+def test_ratios_of_dependent_units_agree_with_r(
+    row: dict[str, Any], make_sample: Any, golden: Any
+) -> None:
+    sample = make_sample(golden(f"data_{row['data']}").astype(float))
+    size = effect_size(sample, NONE, "clustered", 0.05, "rate_ratio")
+    assert size.value == pytest.approx(row["value"], rel=1e-9)
+    assert np.sqrt(size.low * size.high) == pytest.approx(size.value, rel=1e-9)
+    error, df = ratios.linearised_error(
+        sample, (1 / sample.arms[0].mean(), 1 / sample.arms[1].mean())
+    )
+    assert error == pytest.approx(row["log_error"], rel=1e-8)
+    assert np.log(size.high / size.value) == pytest.approx(stats.t.ppf(0.975, df) * error)
 
 
 def test_published_risk_ratio(make_sample: Any, golden: Any) -> None:

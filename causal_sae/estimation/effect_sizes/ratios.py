@@ -8,14 +8,14 @@ the ratio of the arms' means. The last two have delta-method intervals on the lo
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import optimize, stats
 
 from causal_sae.estimation.effect_sizes.base import Analysed, EffectSize, missing
 from causal_sae.estimation.linear_models import cr2, design
-from causal_sae.estimation.sample import Sample, Vector, differences
+from causal_sae.estimation.sample import Sample, Vector, differences, within_units
 from causal_sae.estimation.separation import separated, zeros_separated
 from causal_sae.estimation.standardisation import BINOMIAL, POISSON, columns, standardised
 
@@ -118,26 +118,33 @@ def ratio_of_means(sample: Sample, scale: Scale, alpha: float) -> EffectSize:
     top = 1.0 if scale is ODDS else np.inf
     if not all(0 < mean < top for mean in means):
         return EffectSize(_extreme(*means, scale), scale.kind, np.nan, np.nan)
-    slopes = np.where(sample.treated, *(scale.slope(mean) for mean in means))
-    linear = Sample(sample.unit, sample.outcome * slopes, sample.treated, sample.covariates)
-    std_error, df = _error(linear, sample)
+    std_error, df = linearised_error(sample, (scale.slope(means[0]), scale.slope(means[1])))
     log = scale.log(means[0]) - scale.log(means[1])
     return _exponential(log, std_error, df, scale.kind, alpha)
 
 
-def _error(linear: Sample, sample: Sample) -> tuple[float, float]:
-    """The standard error of the difference of linearised outcomes, and its degrees of freedom."""
-    within = len(linear) % 2 == 0 and np.array_equal(sample.unit[::2], sample.unit[1::2])
-    if within:
-        difference = differences(linear)
-        if sample.cluster is None:
-            n = len(difference)
-            return float(difference.std(ddof=1) / np.sqrt(n)), float(n - 1)
-        mean = cr2(difference, np.ones((len(difference), 1)), sample.cluster[sample.treated])
-        return mean.std_error, mean.df
-    cluster = np.arange(len(sample)) if sample.cluster is None else sample.cluster
-    effect = cr2(linear.outcome, design(sample.treated), cluster)
-    return effect.std_error, effect.df
+def linearised_error(sample: Sample, slopes: tuple[float, float]) -> tuple[float, float]:
+    """The standard error of a function of the arms' means, and its degrees of freedom.
+
+    Parameters
+    ----------
+    sample:
+        Units in one arm or in both, in clusters or not.
+    slopes:
+        How the function changes with the treatment's mean, and with the reference's, the latter
+        with its sign turned.
+    """
+    scaled = replace(sample, outcome=sample.outcome * np.where(sample.treated, *slopes))
+    if not within_units(sample):
+        cluster = np.arange(len(sample)) if sample.cluster is None else sample.cluster
+        effect = cr2(scaled.outcome, design(sample.treated), cluster)
+        return effect.std_error, effect.df
+    difference = differences(scaled)
+    if sample.cluster is None:
+        n = len(difference)
+        return float(difference.std(ddof=1) / np.sqrt(n)), float(n - 1)
+    mean = cr2(difference, np.ones((len(difference), 1)), sample.cluster[sample.treated])
+    return mean.std_error, mean.df
 
 
 def _exponential(log: float, std_error: float, df: float, kind: str, alpha: float) -> EffectSize:

@@ -167,3 +167,19 @@ save(do.call(rbind, lapply(c(FALSE, TRUE), function(odds) do.call(rbind, lapply(
   data.frame(kind = if (odds) "odds_ratio" else "risk_ratio", x1 = v[1], n1 = v[2], x0 = v[3], n0 = v[4],
              value = exp(b), low = exp(root(-1, qnorm(.975))), high = exp(root(1, qnorm(.025))))
 })))), "score_ratios")
+
+# ---- ratios of means in clusters: the delta method on CR2, and within units on the covariance ----
+clustered <- read.csv("data_clustered.csv"); clustered$y <- round(exp(clustered$y / 2))
+save(clustered, "data_cluster_counts")
+straddling <- data.frame(y = rpois(90, 2 + rep(rexp(15), each = 6)), z = rep(0:1, 45), cluster = rep(1:15, each = 6))
+save(straddling, "data_straddling_counts")
+cluster_ratio <- function(data, d) {
+  fit <- lm_robust(y ~ z, d, clusters = cluster, se_type = "CR2")
+  m <- c(sum(coef(fit)), coef(fit)[[1]]); g <- c(1 / m[1] - 1 / m[2], 1 / m[1])
+  data.frame(data, value = m[1] / m[2], log_error = sqrt(drop(g %*% vcov(fit) %*% g)))
+}
+pairs <- data.frame(a = rpois(40, 3)); pairs$b <- pairs$a + rpois(40, 1)
+save(data.frame(unit = rep(1:40, each = 2), z = rep(1:0, 40), y = as.vector(t(pairs))), "data_paired_counts")
+V <- cov(pairs) / 40; m <- colMeans(pairs); g <- c(1 / m[1], -1 / m[2])
+save(rbind(cluster_ratio("cluster_counts", clustered), cluster_ratio("straddling_counts", straddling),
+           data.frame(data = "paired_counts", value = m[[1]] / m[[2]], log_error = sqrt(drop(g %*% V %*% g)))), "ratio_errors")

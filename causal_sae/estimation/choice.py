@@ -8,6 +8,7 @@ from causal_sae.errors import Place, SpecError, did_you_mean
 from causal_sae.estimation.estimators import ESTIMATORS, Estimator, sparse
 from causal_sae.estimation.multiplicity import check_correction
 from causal_sae.estimation.sparsity import edits_active_only
+from causal_sae.spec.rules.effect_sizes import effect_size_fits
 from causal_sae.spec.rules.enrichment import enrichment_errors
 from causal_sae.spec.rules.instruments import misfit
 from causal_sae.spec.rules.within_units import against_draws
@@ -121,13 +122,16 @@ def check_analysis(trial: Trial) -> None:
     Raises
     ------
     SpecError
-        The estimator or the correction is not available or does not fit; says what does.
+        The estimator, the effect size or the correction is not available or does not fit; says
+        what does.
     """
     for error in enrichment_errors(trial):
         raise error
     name, _ = choose(trial)
     for declared in trial.analysis.supplementary:
         choose(trial, declared)
+    for problem in effect_size_fits(trial):
+        raise SpecError(problem.message, Place(field="analysis.effect_size"))
     check_correction(trial, name)
 
 

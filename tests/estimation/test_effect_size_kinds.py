@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.proportion import confint_proportions_2indep
 
+from causal_sae.errors import SpecError
 from causal_sae.estimation import effect_sizes, estimate
 from causal_sae.estimation.effect_sizes import effect_size, ratios
 from causal_sae.estimation.estimators import ESTIMATORS
@@ -274,6 +275,20 @@ def test_outcomes_that_a_kind_is_not_for_get_what_auto_takes(make_trial: Any) ->
         ["cliff_delta", "cliff_delta"],
         ["risk_difference", "sd_stated"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("size", "assignment"),
+    [("cohen_dz", {"method": "complete"}), ("hedges_g", {"method": "crossover"})],
+)
+def test_a_kind_that_the_design_lacks_is_refused_without_a_file(
+    size: str, assignment: Any, make_trial: Any, make_observations: Any
+) -> None:
+    trial = make_trial(assignment=assignment, analysis={"effect_size": size})
+    table = make_observations(np.arange(9.0), ["treated", "control", "control"] * 3)
+    with pytest.raises(SpecError, match="use") as refused:
+        estimate(trial, table)
+    assert refused.value.place.field == "analysis.effect_size"
 
 
 def test_every_declared_kind_is_made() -> None:

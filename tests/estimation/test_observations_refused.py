@@ -79,7 +79,9 @@ def test_the_input_is_left_as_it_was(table: Any, make_trial: Any) -> None:
 @pytest.mark.parametrize(
     ("analysis", "assignment", "words"),
     [
-        ({"estimator": "mixed"}, {}, "use paired"),
+        ({"estimator": "mixed"}, {}, "use 'welch' or 'auto'"),
+        ({"estimator": "crossover"}, {}, "use 'welch' or 'auto'"),
+        ({"supplementary": ["wilcoxon"]}, {}, "use 'welch' or 'auto'"),
         ({"estimator": "ancova"}, {}, "needs covariates"),
         ({"estimator": "welch", "covariates": ["x"]}, {}, "use 'ancova' or 'lin'"),
         ({"estimator": "paired"}, {}, "use 'welch' or 'auto'"),

@@ -159,8 +159,8 @@ def analysis(text: str) -> tuple[str, str]:
         (
             [design("crossover"), analysis("estimator: welch")],
             "t.yaml:17:23: analysis.estimator: 'welch' takes every row for a unit of its own, but "
-            "in a crossover each unit is in every arm; use one of auto, paired, mixed, "
-            "randomization.",
+            "in a crossover each unit is in every arm; use one of auto, paired, crossover, mixed, "
+            "wilcoxon, mcnemar, placebo_draws, randomization.",
         ),
         (
             [design("latin_square"), analysis("estimator: dowhy")],
@@ -170,6 +170,41 @@ def analysis(text: str) -> tuple[str, str]:
             [analysis("estimator: paired")],
             "t.yaml:17:23: analysis.estimator: 'paired' needs every unit in every arm, which "
             "complete assignment does not give; use `estimator: auto`, or `method: crossover`.",
+        ),
+        (
+            [analysis("estimator: auto, supplementary: [welch, wilcoxon]")],
+            "analysis.supplementary[1]: 'wilcoxon' needs every unit in every arm, which complete "
+            "assignment does not give",
+        ),
+        ([analysis("estimator: mcnemar")], "'mcnemar' needs every unit in every arm"),
+        (
+            [design("cluster", cluster_by="c"), analysis("estimator: crossover")],
+            "'crossover' needs every unit in every arm, which cluster assignment does not give",
+        ),
+        (
+            [design("crossover", cluster_by="c"), analysis("estimator: mixed")],
+            "t.yaml:17:23: analysis.estimator: 'mixed' has one random intercept, but here every "
+            "unit is in every arm and units come in clusters; use `paired`",
+        ),
+        (
+            [design("crossover", cluster_by="c"), analysis("estimator: wilcoxon")],
+            "'wilcoxon' takes units as independent, but here",
+        ),
+        (
+            [("{estimator: auto}", "{estimator: mixed}")],  # two samples of a text are one row
+            "'mixed' needs several rows of one unit or cluster",
+        ),
+        (
+            [analysis("estimator: placebo_draws")],
+            "t.yaml:17:23: analysis.estimator: 'placebo_draws' holds an arm against the "
+            "distribution of a placebo's draws, but no contrast has a reference with several",
+        ),
+        (
+            [
+                design("block", block_by="[b]"),
+                analysis("estimator: placebo_draws, contrasts: [[ablate, placebo]]"),
+            ],
+            "'placebo_draws' fits units that are in every arm, or are assigned without blocks and",
         ),
         (
             [design("cluster", cluster_by="c"), analysis("estimator: lin, covariates: [x]")],
@@ -358,6 +393,10 @@ def test_designs_and_analyses_that_fit_are_accepted() -> None:
     for method, estimator in (
         (design("crossover"), "paired"),
         (design("crossover"), "mixed"),
+        (design("crossover"), "wilcoxon"),
+        (design("crossover"), "crossover"),
+        (design("crossover"), "mcnemar"),
+        (design("crossover", cluster_by="c"), "crossover"),
         (design("latin_square"), "auto"),
         (design("block", block_by="[b]"), "block"),
         (design("factorial", block_by="[b]"), "block"),
@@ -371,6 +410,12 @@ def test_designs_and_analyses_that_fit_are_accepted() -> None:
                 name = ("control", "ablate", "placebo", "random")[i]
                 text = text.replace(f"name: {name},", f"name: {name}, levels: {{a: {a}, b: {b}}},")
         assert parse_trial(text, FILE).trial.analysis.estimator == estimator
+
+
+def test_a_feature_may_be_held_against_the_draws_of_its_placebo() -> None:
+    chosen = analysis("estimator: placebo_draws, contrasts: [[ablate, placebo], [ablate, control]]")
+    trial = parse_trial(BASE.replace(*chosen), FILE).trial
+    assert trial.analysis.estimator == "placebo_draws"
 
 
 def factorial(*cells: str) -> list[str]:

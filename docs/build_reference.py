@@ -190,8 +190,17 @@ CORRECTION_TEXTS = {
     "bh": "False discovery rate (Benjamini and Hochberg), independent or positively dependent "
     "tests.",
     "by": "False discovery rate under any dependence (Benjamini and Yekutieli).",
+    "tsbh": "False discovery rate in two stages (Benjamini, Krieger and Yekutieli 2006), as `bh` "
+    "with the number of true null hypotheses estimated. Adjusted p-values are for the trial's "
+    "alpha only, and may be below the p-value.",
     "dunnett": "Family-wise error of independent arms against one reference, by Welch or "
     "difference in means, with simultaneous intervals.",
+    "single_step": "Family-wise error of all contrasts and outcomes by their joint distribution "
+    "under a robust covariance, with simultaneous intervals.",
+    "maxt": "Family-wise error by Westfall and Young's step-down max-T: the assignment is drawn "
+    "anew, outcomes together.",
+    "graphical": "Family-wise error by a graph that passes alpha on from rejected tests; by "
+    "default primary, then secondary, then exploratory outcomes.",
     "fixed_sequence": "Tests in the order declared, each only if all before it were significant.",
 }
 

@@ -21,7 +21,10 @@ CORRECTIONS = {
     "hommel": "Hommel-adjusted",
     "bh": "Benjamini-Hochberg-adjusted",
     "by": "Benjamini-Yekutieli-adjusted",
+    "tsbh": "two-stage Benjamini-Hochberg-adjusted",
     "dunnett": "Dunnett-adjusted",
+    "single_step": "single-step-adjusted",
+    "graphical": "graphically adjusted",
     "maxt": "max-T-adjusted",
     "fixed_sequence": "fixed-sequence",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -86,6 +87,28 @@ Refuter = Literal[
     "placebo_treatment", "random_common_cause", "data_subset", "unobserved_common_cause"
 ]
 
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def hypotheses(
+    names: Iterable[tuple[str, str, str]], contrasts: Sequence[tuple[str, str]]
+) -> dict[str, int]:
+    """Every way to call a test -> its place.
+
+    Parameters
+    ----------
+    names:
+        Outcome, treatment and reference of each test.
+    contrasts:
+        The trial's; where there is one, its tests may be called by their outcome alone.
+    """
+    found: dict[str, int] = {}
+    for i, (outcome, treatment, reference) in enumerate(names):
+        found[f"{outcome}: {treatment} - {reference}"] = i
+        if len(contrasts) == 1 and (treatment, reference) == tuple(contrasts[0]):
+            found[outcome] = i
+    return found
+
 
 class Multiplicity(Spec):
     """The correction for testing more than once."""
@@ -95,8 +118,20 @@ class Multiplicity(Spec):
     family: Literal["role", "outcome", "all"] = "role"
     """Which tests are corrected together: those of one role, of one outcome, or all."""
 
+    weights: dict[str, Share] | None = None
+    """For ``graphical``: the share of alpha that each test starts with, in sum at most 1; tests
+    that are not named start with none. A test is called ``outcome: treatment - reference``, or by
+    its outcome alone in a trial with one contrast. Default: primary outcomes share alpha as under
+    ``holm``; secondary ones get it once all primary ones are rejected, exploratory ones after them;
+    guardrails are a family of their own."""
+    transitions: dict[str, dict[str, Share]] | None = None
+    """For ``graphical``: to which tests the share of a rejected test passes on, and in which parts,
+    in sum at most 1. Default: to all others in proportion to their weights, as under ``holm``."""
+
     def family_of(self, role: str, outcome: str) -> str:
-        """The family that the tests of an outcome belong to."""
+        """The family that the tests of an outcome belong to; a graph holds all of them."""
+        if self.method == "graphical":
+            return "guardrail" if self.weights is None and role == "guardrail" else "all"
         return {"role": role, "outcome": outcome, "all": "all"}[self.family]
 
 

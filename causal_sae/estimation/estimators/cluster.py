@@ -37,7 +37,7 @@ def fit(sample: Sample, alpha: float) -> Estimate:
     cluster, treated = sample.cluster, sample.treated
     if cluster is None or min(_count(cluster[treated]), _count(cluster[~treated])) < 2:
         return unknown("too_few_clusters")
-    blocks, block_flags = _block_columns(sample, cluster)
+    blocks, block_flags = block_columns(sample, cluster)
     covariates, flags = usable_covariates(sample, design(blocks, treated))
     x = design(blocks, covariates, treated)
     if len(sample) <= x.shape[1] or np.linalg.matrix_rank(x) < x.shape[1]:
@@ -58,7 +58,7 @@ def _count(codes: Codes) -> int:
     return len(np.unique(codes))
 
 
-def _block_columns(sample: Sample, cluster: Codes) -> tuple[Matrix, tuple[str, ...]]:
+def block_columns(sample: Sample, cluster: Codes) -> tuple[Matrix, tuple[str, ...]]:
     """Block indicators, interacted with the treatment where the shares of the arms differ."""
     if sample.block is None or _count(sample.block) < 2:
         return np.empty((len(sample), 0)), ()

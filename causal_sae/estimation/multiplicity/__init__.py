@@ -10,7 +10,7 @@ import pandas as pd
 
 from causal_sae import flags
 from causal_sae.errors import Place, SpecError, did_you_mean
-from causal_sae.estimation.multiplicity import dunnett
+from causal_sae.estimation.multiplicity import dunnett, graphical, maxt, single_step
 from causal_sae.estimation.multiplicity.family import SAMPLE, Adjusted, Correction, Family
 from causal_sae.estimation.multiplicity.p_values import (
     FIXED_SEQUENCE,
@@ -34,15 +34,13 @@ CORRECTIONS: dict[str, Correction] = {
     "tsbh": of_p_values(partial(statsmodels, "fdr_tsbky")),
     "fixed_sequence": FIXED_SEQUENCE,
     "dunnett": dunnett.CORRECTION,
+    "single_step": single_step.CORRECTION,
+    "maxt": maxt.CORRECTION,
+    "graphical": graphical.CORRECTION,
 }
 """Name -> what it does with one family."""
 
-UNAVAILABLE: dict[str, str] = {
-    "single_step": "is not available yet; use dunnett or holm",
-    "graphical": "is not available yet; use fixed_sequence or holm",
-    "maxt": "is not available yet; use `dunnett` for independent arms against one reference, or "
-    "use holm, which controls the same error rate under any dependence",
-}
+UNAVAILABLE: dict[str, str] = {}
 """Corrections that a trial can name and this version refuses, with what to do instead."""
 
 __all__ = [

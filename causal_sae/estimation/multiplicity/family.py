@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from causal_sae import flags
 from causal_sae.estimation.sample import Mask, Sample, Vector
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from causal_sae.spec import Multiplicity, Trial
+
+Labels: TypeAlias = NDArray[np.str_]
 
 SAMPLE = "_sample"
 """The hidden column of the table of effects that holds the units behind each row."""
@@ -50,8 +52,8 @@ class Family:
 
     @property
     def p_values(self) -> Vector:
-        """[tests] the p-values before correction."""
-        found: Vector = self.rows["p_value"].to_numpy(dtype=np.float64)
+        """[tests] the p-values before correction; a new array each time."""
+        found: Vector = self.rows["p_value"].to_numpy(dtype=np.float64, copy=True)
         return found
 
     @property
@@ -60,10 +62,17 @@ class Family:
         mask: Mask = ~np.isnan(self.p_values)
         return mask
 
-    @property
-    def samples(self) -> list[Sample]:
-        """[tests] the units of each row."""
-        return list(self.rows[SAMPLE])
+    def labels(self, sample: Sample, column: Literal["block", "cluster"]) -> Labels | None:
+        """[n] the block or cluster of a sample's rows, named as in the observations.
+
+        The codes in a sample are its own, and differ between the samples of a family.
+        """
+        absent = (sample.block if column == "block" else sample.cluster) is None
+        if absent or self.values is None:
+            return None
+        named = self.values.drop_duplicates("unit_id").set_index("unit_id")[column]
+        found: Labels = named.reindex(pd.Index(sample.unit)).to_numpy(str)
+        return found
 
     @property
     def against_margins(self) -> bool:

@@ -56,6 +56,7 @@ RULES: tuple[Rule, ...] = (
     within_units.placebos_have_draws,
     analysis.robust_errors_are_used,
     analysis.one_reference_for_dunnett,
+    analysis.graph_of_tests,
     analysis.covariates_are_pre_treatment,
     effect_sizes.effect_size_fits,
     instruments.instruments_fit,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from causal_sae.errors import did_you_mean
+from causal_sae.spec.analysis import hypotheses
 from causal_sae.spec.design import WITHIN_UNIT
 from causal_sae.spec.interventions import RandomDirection
 from causal_sae.spec.rules.instruments import INSTRUMENTS
@@ -14,6 +15,8 @@ from causal_sae.spec.trial import Trial
 from causal_sae.spec.yaml_tree import FieldPath, Problem
 from causal_sae.tables import ASSIGNMENT, OBSERVATIONS
 
+ROUNDING = 1e-9
+"""Shares such as three times 0.333333333333 may exceed their sum by this."""
 CLEAN_OUTCOME = "clean_outcome"
 """The covariate that is measured on the untouched model, not a column of the prompts."""
 
@@ -164,6 +167,49 @@ def one_reference_for_dunnett(trial: Trial) -> Iterator[Problem]:
             f"'dunnett' needs one reference for all contrasts, not {', '.join(references)}; use "
             "holm.",
         )
+
+
+def graph_of_tests(trial: Trial) -> Iterator[Problem]:
+    """The weights and transitions of a graph are of tests that exist, and divide no more than 1."""
+    declared = trial.analysis.multiplicity
+    place: FieldPath = ("analysis", "multiplicity")
+    if declared.method != "graphical":
+        for name in ("weights", "transitions"):
+            if getattr(declared, name) is not None:
+                yield Problem(
+                    (*place, name),
+                    f"`{name}` belong to `method: graphical`; declare that, or remove them.",
+                )
+        return
+    if declared.transitions is not None and declared.weights is None:
+        yield Problem(
+            (*place, "transitions"),
+            "transitions pass on shares of alpha that `weights` give out; add `weights`.",
+        )
+    if declared.weights is not None:
+        yield from _divided(trial, (*place, "weights"), declared.weights)
+    for source, targets in (declared.transitions or {}).items():
+        yield from _divided(trial, (*place, "transitions"), {source: 0.0})
+        yield from _divided(trial, (*place, "transitions", source), targets, source)
+
+
+def _divided(
+    trial: Trial, place: FieldPath, shares: Mapping[str, float], source: str | None = None
+) -> Iterator[Problem]:
+    """Shares of tests that exist, each named once, in sum at most 1."""
+    contrasts = trial.contrasts
+    names = [(outcome.name, *pair) for outcome in trial.outcomes for pair in contrasts]
+    known = hypotheses(names, contrasts)
+    for key in shares:
+        if key not in known:
+            yield Problem((*place, key), f"there is no test {key!r}: {did_you_mean(key, known)}")
+        elif source is not None and known[key] == known.get(source):
+            yield Problem((*place, key), "a test cannot pass its share on to itself; remove it.")
+    tests = [known[key] for key in shares if key in known]
+    if len(set(tests)) < len(tests):
+        yield Problem(place, "a test is named twice, in full and by its outcome; remove one.")
+    if sum(shares.values()) > 1 + ROUNDING:
+        yield Problem(place, f"must not exceed 1 in sum, got {sum(shares.values()):g}; lower some.")
 
 
 def covariates_are_pre_treatment(trial: Trial) -> Iterator[Problem]:

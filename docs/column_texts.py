@@ -19,7 +19,8 @@ FILES: dict[str, str] = {
     "Not written where every unit is in every arm.",
     "tables/*.csv": "Tables beside the effects, each only where it has something to say: "
     "`missingness.csv` (what is missing, why, and how far it could move the effect), "
-    "`supplementary.csv` (the contrasts by further estimators).",
+    "`supplementary.csv` (the contrasts by further estimators), `order_effects.csv` (whether the "
+    "order of a unit's arms mattered).",
     "refutations.csv": "What DoWhy's refuters found; only where the trial declares `refuters`.",
     "identification.txt": "Why the difference between arms is the effect, in words.",
     "figures/*.png, figures/*.svg": "The forest plot, the distributions, the manipulation check, "

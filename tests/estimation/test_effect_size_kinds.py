@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from scipy.special import expit
 from statsmodels.stats.proportion import confint_proportions_2indep
 
 from causal_sae.errors import SpecError
@@ -192,6 +193,21 @@ COVERED = {
 def test_intervals_cover(kind: str) -> None:
     draw, truth, structure = COVERED[kind]
     assert abs(_coverage(draw, kind, truth, structure) - 0.95) <= 3.29 * np.sqrt(0.05 * 0.95 / 200)
+
+
+@pytest.mark.parametrize("kind", ["risk_ratio", "odds_ratio"])
+def test_adjusted_ratios_cover_under_a_wrong_model(kind: str) -> None:
+    def draw(rng: np.random.Generator) -> Sample:
+        x, treated = rng.normal(size=120), rng.permutation(np.arange(120) < 60)
+        y = (rng.random(120) < expit(1.2 * x + 0.4 * x**2 - 1 + treated)).astype(float)
+        return Sample(np.arange(120).astype(str), y, treated, x[:, None], ("x",))
+
+    x = stats.norm.ppf((np.arange(100_000) + 0.5) / 100_000)
+    level = 1.2 * x + 0.4 * x**2 - 1
+    means = np.array([expit(level + 1).mean(), expit(level).mean()])
+    first, second = means if kind == "risk_ratio" else means / (1 - means)
+    covered = _coverage(draw, kind, first / second, n=150)
+    assert abs(covered - 0.95) <= 3.29 * np.sqrt(0.05 * 0.95 / 150)
 
 
 def _binary_pairs(rng: np.random.Generator) -> Sample:

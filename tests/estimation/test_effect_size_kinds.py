@@ -140,6 +140,20 @@ def test_swapped_arms_flip_the_sign_and_order_never_matters(seed: int, kind: str
     assert (one.value, one.low, one.high) == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.parametrize("kind", ["risk_ratio", "odds_ratio", "rate_ratio"])
+def test_swapped_arms_give_the_reciprocal_of_an_adjusted_ratio(kind: str) -> None:
+    rng = np.random.default_rng(7)
+    x, treated = rng.normal(size=80), np.arange(80) < 35
+    y = rng.poisson(np.exp(0.4 * x)) if kind == "rate_ratio" else rng.random(80) < expit(x)
+    units = np.arange(80).astype(str)
+    one, other = (
+        effect_size(Sample(units, y * 1.0, z, x[:, None], ("x",)), NONE, "plain", 0.05, kind)
+        for z in (treated, ~treated)
+    )
+    expected = (1 / other.value, 1 / other.high, 1 / other.low)
+    assert (one.value, one.low, one.high) == pytest.approx(expected, rel=1e-9)
+
+
 def test_cliff_delta_counts_every_pair() -> None:
     x, y = [1.0, 3, 3, 8], [0.0, 3, 4]
     size = effect_sizes.cliff_delta(np.array(x), np.array(y), 0.05)

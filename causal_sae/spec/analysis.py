@@ -159,8 +159,8 @@ class Analysis(Spec):
     estimator: Estimator = "auto"
     """``auto`` follows the assignment."""
     se_type: Literal["HC2", "HC3"] = "HC2"
-    """The robust standard error of ``difference_in_means``, ``ancova``, ``lin``, ``block`` and
-    ``fixed_effects``: HC3 is wider in small samples."""
+    """The robust standard error of ``difference_in_means``, ``ancova``, ``lin``, ``block``,
+    ``fixed_effects`` and ``crossover``: HC3 is wider in small samples."""
     supplementary: tuple[Estimator, ...] = ()
     """Further estimators of the same contrasts, in a table of their own that is not corrected for
     multiplicity: they support the main estimates and never replace them."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -117,6 +118,12 @@ def test_orders_that_only_ever_go_forward_cannot_be_told_from_the_treatment() ->
     at = np.repeat([1, 2], 6)  # the treatment one place before the reference, always
     result = crossover.fit(_pairs(rng.normal(size=12), rng.normal(size=12), at, at + 1), 0.05)
     assert result.flags == ("order_fixed",)
+
+
+def test_hc3_is_wider(golden: Any) -> None:
+    sample = _of(golden("data_within_four"))
+    wide = crossover.fit(replace(sample, se_type="HC3"), 0.05)
+    assert wide.std_error > crossover.fit(sample, 0.05).std_error
 
 
 @settings(max_examples=15, deadline=None)

@@ -45,7 +45,7 @@ CLUSTER_ESTIMATORS = ("auto", "cluster", "mixed", "randomization")
 BY_EXPOSURE = frozenset({"cace", "enriched"})
 """The estimators that analyse exposed units as the design asks, whatever it is."""
 ADJUSTED = frozenset({"ancova", "lin"})
-ROBUST = frozenset({"difference_in_means", "ancova", "lin", "block", "fixed_effects"})
+ROBUST = frozenset({"difference_in_means", "ancova", "lin", "block", "fixed_effects", "crossover"})
 """The estimators whose standard error is heteroskedasticity-robust least squares."""
 UNADJUSTED = frozenset({"welch", "difference_in_means", "mann_whitney"})
 

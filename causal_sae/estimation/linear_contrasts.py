@@ -18,7 +18,12 @@ from causal_sae.estimation.arm_means import ArmMeans, per_unit
 from causal_sae.estimation.arm_models import Fitted, fit_means
 from causal_sae.estimation.choice import automatic
 from causal_sae.estimation.contrasts import Contrast
-from causal_sae.estimation.effect_sizes import EffectSize, cohen_dz, small_sample_factor
+from causal_sae.estimation.effect_sizes import (
+    EffectSize,
+    cohen_dz,
+    declared_size,
+    small_sample_factor,
+)
 from causal_sae.estimation.estimators import ESTIMATORS, sparse
 from causal_sae.estimation.estimators.cluster import cluster_flags
 from causal_sae.estimation.finite_population import is_known, known_effect
@@ -79,7 +84,7 @@ def _row(
     notes = (*arms.notes, *missingness(trial, values, outcome, sides))
     alpha = interval_alpha(outcome, trial.analysis.alpha)
     name, found = combined(trial, outcome, model, weights, alpha, notes)
-    size = _effect_size(trial, arms, found, combination, alpha)
+    size = _effect_size(trial, outcome.name, arms, found, combination, alpha)
     units = _units(trial, arms, weights)
     if is_claim(outcome):
         sparsely = name == "sparse"
@@ -269,13 +274,21 @@ def _sum(weights: Vector, means: Vector) -> float:
 
 
 def _effect_size(
-    trial: Trial, arms: Arms, found: Estimate, combination: Combination, alpha: float
+    trial: Trial,
+    outcome: str,
+    arms: Arms,
+    found: Estimate,
+    combination: Combination,
+    alpha: float,
 ) -> EffectSize:
     """The estimate and its interval over the standard deviation within arms; none of a slope."""
     nothing = EffectSize(np.nan, "", np.nan, np.nan)
+    stated = declared_size(trial, outcome)
     y = arms.sample.outcome
     if combination.kind == "linear trend" or np.isnan(found.estimate) or not len(y):
         return nothing
+    if not isinstance(stated, str):
+        return _over(found, stated, "sd_stated")
     if np.ptp(y) == 1 and np.all((y == 0) | (y == 1)):
         return _over(found, 1.0, "risk_difference")
     if trial.within_unit:

@@ -290,6 +290,25 @@ def test_a_stated_sd_divides_estimate_and_interval(make_trial: Any, make_observa
         assert row["effect_size_low"] == pytest.approx(row["conf_low"] / 0.4)
 
 
+def test_a_stated_sd_divides_combinations_of_arms_too(
+    make_trial: Any, make_observations: Any
+) -> None:
+    cells = [(a, b) for a in ("off", "on") for b in ("off", "on")]
+    arms = [
+        {"name": f"{a}_{b}", "intervention": {"kind": "none"}, "levels": {"a": a, "b": b}}
+        for a, b in cells
+    ]
+    names = [arm["name"] for arm in arms]
+    table = make_observations(np.random.default_rng(0).normal(size=40), names * 10)
+    analysis = {"effect_size": {"sd": 0.5}, "factorial": "two_way"}
+    effects = estimate(
+        make_trial(arms=arms, assignment={"method": "factorial"}, analysis=analysis), table
+    )
+    assert len(effects) > len(cells) - 1
+    assert set(effects["effect_size_kind"]) == {"sd_stated"}
+    assert effects["effect_size"].to_numpy() == pytest.approx(2 * effects["estimate"].to_numpy())
+
+
 def test_outcomes_that_a_kind_is_not_for_get_what_auto_takes(make_trial: Any) -> None:
     rng = np.random.default_rng(0)
     values = {"bits": rng.integers(0, 2, 40), "gap": rng.normal(size=40)}

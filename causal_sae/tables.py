@@ -244,5 +244,12 @@ COMPANIONS: dict[str, Companion] = {
         "with its two degrees of freedom. The p-values are not corrected; the single effects are "
         "in the table of effects.",
     ),
+    "true_discoveries": Companion(
+        "True discoveries",
+        "How many of the effects are real, at least, with the confidence stated and for all sets "
+        "of the family's tests at once, so that sets may be picked after looking (closed testing "
+        "with Simes' tests: for independent or positively dependent tests). Families of fewer than "
+        "five tests are left out.",
+    ),
 }
 """Name of the table -> how the report calls it and what it tells the reader."""

@@ -20,7 +20,8 @@ FILES: dict[str, str] = {
     "tables/*.csv": "Tables beside the effects, each only where it has something to say: "
     "`missingness.csv` (what is missing, why, and how far it could move the effect), "
     "`supplementary.csv` (the contrasts by further estimators), `order_effects.csv` (whether the "
-    "order of a unit's arms mattered).",
+    "order of a unit's arms mattered), `true_discoveries.csv` (how many effects are real, at "
+    "least).",
     "refutations.csv": "What DoWhy's refuters found; only where the trial declares `refuters`.",
     "identification.txt": "Why the difference between arms is the effect, in words.",
     "figures/*.png, figures/*.svg": "The forest plot, the distributions, the manipulation check, "
@@ -82,7 +83,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "df": "Its degrees of freedom.",
         "p_value": "Unadjusted. Two-sided; for a guardrail with a margin, one-sided against the "
         "margin.",
-        "conf_low": "Lower end of the two-sided interval, not adjusted for multiplicity.",
+        "conf_low": "Lower end of the two-sided interval, not adjusted for multiplicity unless "
+        "flagged `simultaneous_interval`.",
         "conf_high": "Upper end.",
         "conf_level": "1 - alpha.",
         "family": "Which tests were corrected together.",

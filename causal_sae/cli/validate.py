@@ -68,10 +68,10 @@ def families(trial: Trial) -> dict[str, int]:
     """How many tests stand in each family."""
     from causal_sae.spec.combinations import combinations
 
-    by = trial.analysis.multiplicity.family
+    multiplicity = trial.analysis.multiplicity
     sizes: dict[str, int] = {}
     for outcome in trial.outcomes:
-        family = {"role": outcome.role, "outcome": outcome.name, "all": "all"}[by]
+        family = multiplicity.family_of(outcome.role, outcome.name)
         sizes[family] = sizes.get(family, 0) + len(trial.contrasts)
         sizes[family] += len(combinations(trial, outcome))
     return sizes

@@ -5,6 +5,7 @@ from causal_sae.estimation.companions import companions
 from causal_sae.estimation.effects import estimate
 from causal_sae.estimation.refutation import graph, identify, refute
 from causal_sae.estimation.supplementary import unregistered
+from causal_sae.estimation.true_discoveries import true_discoveries
 from causal_sae.flags import FLAGS, explain
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "graph",
     "identify",
     "refute",
+    "true_discoveries",
     "unregistered",
 ]

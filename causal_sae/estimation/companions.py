@@ -10,6 +10,7 @@ from causal_sae.estimation.dose_response import dose_response
 from causal_sae.estimation.factorial import factorial
 from causal_sae.estimation.order_effects import order_effects
 from causal_sae.estimation.supplementary import supplementary
+from causal_sae.estimation.true_discoveries import true_discovery_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +26,7 @@ COMPANIONS: dict[str, Companion] = {
     "order_effects": order_effects,
     "factorial": factorial,
     "dose_response": dose_response,
+    "true_discoveries": true_discovery_table,
 }
 """Name of the table (a key of :data:`causal_sae.tables.COMPANIONS`) -> what makes it."""
 

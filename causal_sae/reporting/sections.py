@@ -327,10 +327,7 @@ def limitations(record: TrialRecord, effects: Sequence[Effect]) -> list[str]:
     out += _losses(record, effects)
     if all(wording.part(arm) != "placebo" for arm in trial.arms):
         out.append("There is no placebo arm, so specificity to the treated features is untested.")
-    if any(e.family_size > 1 for e in effects):
-        out.append(
-            "Confidence intervals are not adjusted for multiplicity; the adjusted p-values are."
-        )
+    out += _unadjusted(effects)
     if trial.status == "exploratory" or not record.manifest.get("registered"):
         out.append("Choices made after seeing data cannot be excluded without a registration.")
     return out
@@ -362,6 +359,16 @@ def _losses(record: TrialRecord, effects: Sequence[Effect]) -> list[str]:
                 f"{row['outcome']} would be from {row['bounds']} among the assigned prompts."
             )
     return out
+
+
+def _unadjusted(effects: Sequence[Effect]) -> list[str]:
+    """What must be said where intervals do not hold together though p-values were corrected."""
+    several = [e for e in effects if e.family_size > 1 and e.estimated]
+    alone = [e for e in several if "simultaneous_interval" not in e.flag_list]
+    if not alone:
+        return []
+    which = "Confidence intervals are" if len(alone) == len(several) else "Some intervals are"
+    return [f"{which} not adjusted for multiplicity; the adjusted p-values are."]
 
 
 def columns(flow: Flow) -> int:

@@ -129,6 +129,8 @@ def true_discovery_table(
     families are smaller.
     """
     del observations
+    if effects.empty:
+        return pd.DataFrame()
     alpha = trial.analysis.alpha
     tested = effects[effects["p_value"].notna()]
     rows = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from itertools import combinations
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from causal_sae.errors import SpecError
+from causal_sae.estimation import check_analysis
 from causal_sae.estimation.multiplicity import adjust
 from causal_sae.estimation.multiplicity.graphical import sequentially_rejective
 from causal_sae.spec import Multiplicity
@@ -186,6 +189,8 @@ def test_what_is_no_graph_is_refused(
     outcomes = [{"name": n, "role": "primary", "metric": "entropy"} for n in ("gap", "kl", "x")]
     multiplicity = {"method": "graphical", **declared}
     trial = make_trial(outcomes=outcomes, analysis={"multiplicity": multiplicity})
+    with pytest.raises(SpecError) if declared.get("method") != "holm" else nullcontext():
+        check_analysis(trial)
     problems = list(graph_of_tests(trial))
     found = {".".join(map(str, p.path[2:])): p.message for p in problems}
     assert words in found[field]

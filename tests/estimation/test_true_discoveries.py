@@ -93,4 +93,5 @@ def test_the_table_is_for_families_of_five_and_more(make_trial: Any) -> None:
     assert table["tests"].tolist() == [5, 4, 2, 3]
     assert table["rejected"].tolist() == [4, 4, 2, 2]
     assert table["true_discoveries"].tolist() == [4, 4, 2, 2]
-    assert true_discovery_table(make_trial(), pd.DataFrame(), effects.iloc[5:]).empty
+    for few in (effects.iloc[5:], pd.DataFrame()):
+        assert true_discovery_table(make_trial(), pd.DataFrame(), few).empty

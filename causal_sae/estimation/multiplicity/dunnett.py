@@ -55,10 +55,12 @@ def check(trial: Trial, estimator: str) -> None:
 def adjust(family: Family) -> Adjusted:
     """Adjusted p-values and simultaneous intervals of one family.
 
-    One-sided tests have another distribution, so a family with some is Holm's.
+    One-sided tests have another distribution, and combinations of several arms other correlations,
+    so a family with some is Holm's.
     """
     present = family.present
-    if family.against_margins or not present.any():
+    two_arms = all(isinstance(cell, Sample) for cell in family.rows[SAMPLE])
+    if family.against_margins or not two_arms or not present.any():
         return Adjusted(holm(family.p_values), correction="holm")
     p_values, low, high = (np.full(len(present), np.nan) for _ in range(3))
     rows = family.rows[present]

@@ -7,12 +7,19 @@ rejected its share passes along arrows to others. ``gMCP::gMCP`` and
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+from causal_sae.errors import Place, SpecError
 from causal_sae.estimation.multiplicity.family import Adjusted, Correction, Family
 from causal_sae.estimation.multiplicity.p_values import holm
 from causal_sae.estimation.sample import Matrix, Vector
 from causal_sae.spec.analysis import hypotheses
+from causal_sae.spec.rules.analysis import graph_of_tests
+
+if TYPE_CHECKING:
+    from causal_sae.spec import Trial
 
 SERIAL = ("primary", "secondary", "exploratory")
 """The roles in the order in which the default graph tests them."""
@@ -95,7 +102,20 @@ def adjust(family: Family) -> Adjusted:
     return Adjusted(serial(p_values, roles))
 
 
-CORRECTION = Correction(adjust)
+def check(trial: Trial, estimator: str) -> None:
+    """Refuse a graph of tests that do not exist, or that gives out more than alpha.
+
+    Raises
+    ------
+    SpecError
+        Says what is wrong with which weight or transition.
+    """
+    del estimator
+    for problem in graph_of_tests(trial):
+        raise SpecError(problem.message, Place(field=".".join(map(str, problem.path))))
+
+
+CORRECTION = Correction(adjust, check)
 
 
 def _graph(family: Family) -> tuple[Vector, Matrix] | None:

@@ -197,9 +197,8 @@ def _divided(
     trial: Trial, place: FieldPath, shares: Mapping[str, float], source: str | None = None
 ) -> Iterator[Problem]:
     """Shares of tests that exist, each named once, in sum at most 1."""
-    contrasts = trial.contrasts
-    names = [(outcome.name, *pair) for outcome in trial.outcomes for pair in contrasts]
-    known = hypotheses(names, contrasts)
+    names = [(outcome.name, *pair) for outcome in trial.outcomes for pair in trial.contrasts]
+    known = hypotheses(names, trial.contrasts)
     for key in shares:
         if key not in known:
             yield Problem((*place, key), f"there is no test {key!r}: {did_you_mean(key, known)}")

@@ -77,7 +77,7 @@ def test_agrees_with_every_assignment_estimated_anew(
 ) -> None:
     rng = np.random.default_rng(4)
     outcomes = ["y1", "y2", "y3"]
-    units = {"blocks": 8, "pairs": 12, "small_blocks": 9, "clusters": 14, "within": 7}[design]
+    units = {"blocks": 8, "pairs": 8, "small_blocks": 9, "clusters": 14, "within": 5}[design]
     frame = _frame(rng, units)
     frame["block"] = np.arange(units) // {"pairs": 2, "small_blocks": 3}.get(design, 4)
     frame["cluster"] = np.repeat([f"k{i}" for i in range(7)], 2)[:units]

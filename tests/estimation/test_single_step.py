@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from scipy import stats
 from causal_sae.errors import SpecError
 from causal_sae.estimation import check_analysis, estimate
 from causal_sae.estimation.estimators import ESTIMATORS
-from causal_sae.estimation.multiplicity import dunnett
+from causal_sae.estimation.multiplicity import dunnett, single_step
 from causal_sae.estimation.multiplicity.influence import CONTRIBUTIONS
 from causal_sae.estimation.multiplicity.joint_t import joint_t
 from causal_sae.flags import split
@@ -94,8 +95,6 @@ def _correlation(golden: Any, case: str) -> Any:
 def test_correlations_agree_with_r(
     case: str, make_trial: Any, golden: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from causal_sae.estimation.multiplicity import single_step
-
     seen: list[Any] = []
     monkeypatch.setattr(single_step, "joint_t", lambda r: seen.append(r) or joint_t(r))
     design = {"cluster": "clustered", "paired": "within"}.get(case, "plain")
@@ -127,8 +126,6 @@ def test_correlations_agree_with_r(
 def test_contributions_square_to_the_standard_error(
     data: str, estimator: str, covariates: Any, se_type: Any, make_sample: Any, golden: Any
 ) -> None:
-    from dataclasses import replace
-
     frame = golden(f"data_{data}")
     frame = frame.drop(columns="cluster") if data == "mtcars" else frame
     if "unit" in frame:
@@ -163,8 +160,7 @@ def test_one_outcome_against_one_reference_is_dunnetts(
     assert all("simultaneous_interval" in split(cell) for cell in step["flags"])
 
 
-@pytest.mark.parametrize("tests", [2, 5, 12])
-@pytest.mark.parametrize("df", [4.0, 300.0])
+@pytest.mark.parametrize(("tests", "df"), [(2, 4.0), (5, 300.0), (12, 20.0)])
 def test_the_tail_is_that_of_quadrature(tests: int, df: float) -> None:
     loadings = np.sqrt(np.linspace(0.2, 0.8, tests))
     correlation = np.outer(loadings, loadings)
@@ -205,8 +201,8 @@ def test_the_family_error_is_nominal(make_sample: Any, monkeypatch: pytest.Monke
     """Two contrasts by two outcomes that share noise, unequal variances, a skewed outcome."""
     monkeypatch.setattr("causal_sae.estimation.multiplicity.joint_t.FEW", 2**12)
     rng = np.random.default_rng(11)
-    wrong = [_rejects_some(rng, make_sample) for _ in range(300)]
-    assert abs(np.mean(wrong) - 0.05) <= 3.29 * np.sqrt(0.05 * 0.95 / 300)
+    wrong = [_rejects_some(rng, make_sample) for _ in range(150)]
+    assert abs(np.mean(wrong) - 0.05) <= 3.29 * np.sqrt(0.05 * 0.95 / 150)
 
 
 def _rejects_some(rng: np.random.Generator, make_sample: Any) -> bool:

@@ -165,8 +165,16 @@ def run_trial(
     return Run(folder)
 
 
-def estimate_run(folder: RunFolder) -> None:
-    """Estimate the effects of a run from its saved observations; never loads torch."""
+def estimate_run(folder: RunFolder, effects: pd.DataFrame | None = None) -> None:
+    """Estimate the effects of a run from its saved observations; never loads torch.
+
+    Parameters
+    ----------
+    folder:
+        The run.
+    effects:
+        What :func:`causal_sae.estimation.estimate` returned, where that was needed before.
+    """
     from causal_sae.estimation import (  # noqa: PLC0415
         companions,
         estimate,
@@ -185,7 +193,8 @@ def estimate_run(folder: RunFolder) -> None:
         )
     trial, observations = run.trial, run.observations
     lock = read_lock(folder.lock)
-    effects = estimate(trial, observations, None if lock is None else lock.trial)
+    if effects is None:
+        effects = estimate(trial, observations, None if lock is None else lock.trial)
     folder.write_table("effects.parquet", effects)
     folder.write_table("effects.csv", effects)
     for name, table in companions(trial, observations, effects).items():
@@ -223,9 +232,9 @@ def estimate_observations(
     declared = trial_file(trial)
     table = OBSERVATIONS.check(observations)
     with located(declared):
-        estimate(declared.trial, table)
+        lock = read_lock(lock_path(declared))
+        effects = estimate(declared.trial, table, None if lock is None else lock.trial)
         folder = choose_folder(Path(), declared.trial.name, Path(out), False, {})
-    lock = read_lock(lock_path(declared))
     folder.write_text("trial.yaml", declared.text)
     if lock is not None:
         write_lock(lock, folder.lock)
@@ -234,9 +243,8 @@ def estimate_observations(
     manifest |= {"versions": _versions(), "finished": _now(), "source": "foreign observations"}
     manifest |= _registration(lock, declared.trial, {})
     folder.write_manifest(manifest)
-    estimate_run(folder)
-    report_run(folder)
-    return Run(folder)
+    estimate_run(folder, effects)
+    return report_run(folder)
 
 
 def assign_trial(trial: Trial | TrialFile | str | Path) -> pd.DataFrame:
@@ -325,15 +333,17 @@ def register_trial(
     return path, plain
 
 
-def report_run(folder: RunFolder) -> None:
-    """Draw the figures and write the page of a run from what its folder holds."""
+def report_run(folder: RunFolder) -> Run:
+    """Draw the figures and write the page of a run from what its folder holds; returns the run."""
     from causal_sae.reporting.figures import draw, save_figures  # noqa: PLC0415
     from causal_sae.reporting.page import write_report  # noqa: PLC0415 - loads matplotlib
 
-    record = Run(folder).record()
-    figures = draw(record)
-    save_figures(figures, folder.figures)
-    write_report(record, folder.report, figures)
+    run = Run(folder)
+    record = run.record()
+    saved = save_figures(draw(record), folder.figures)
+    pictures = {path.stem: path for path in saved if path.suffix == ".svg"}
+    write_report(record, folder.report, pictures)
+    return run
 
 
 def unit_columns(

@@ -85,6 +85,10 @@ class Run:
 
     def record(self) -> TrialRecord:
         """Everything the report shows."""
+        return self._record
+
+    @cached_property
+    def _record(self) -> TrialRecord:
         from causal_sae.reporting.record import (  # noqa: PLC0415 - brings pandas
             TrialRecord,
             assignment_of,

@@ -40,7 +40,9 @@ def check(trial: Trial, observations: pd.DataFrame) -> pd.DataFrame:
     frame = observations.reset_index(drop=True).copy()
     for column in KEY:
         _no_gaps(frame, column)
-        frame[column] = frame[column].map(_label).astype("string")
+        if not isinstance(frame[column].dtype, pd.StringDtype):  # text is its own label
+            frame[column] = frame[column].map(_label)
+        frame[column] = frame[column].astype("string")
     _known(frame, "arm", (arm.name for arm in trial.arms))
     _known(frame, "outcome", (outcome.name for outcome in trial.outcomes))
     frame["value"] = _numbers(frame, "value")

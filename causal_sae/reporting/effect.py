@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from causal_sae.reporting import numbers
 
@@ -155,15 +155,14 @@ def read_effects(effects: pd.DataFrame) -> tuple[Effect, ...]:
     kinds = {f.name: str(f.type) for f in fields(Effect)}
     present = full[list(kinds)].notna().to_numpy()
     cells = [full[name].tolist() for name in kinds]
-    return tuple(
-        Effect(
-            **{
-                name: column[i] if present[i, j] else empty[kind]
-                for j, ((name, kind), column) in enumerate(zip(kinds.items(), cells, strict=True))
-            }
-        )
+    rows: list[dict[str, Any]] = [
+        {
+            name: column[i] if present[i, j] else empty[kind]
+            for j, ((name, kind), column) in enumerate(zip(kinds.items(), cells, strict=True))
+        }
         for i in range(len(full))
-    )
+    ]
+    return tuple(Effect(**row) for row in rows)
 
 
 def flag_meaning(flag: str, meanings: Mapping[str, str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from causal_sae.reporting.figures.canvas import (
@@ -33,13 +34,13 @@ INHERITED = {
 }
 
 
-def inline(figure: Figure, name: str, alt: str) -> Markup:
+def inline(figure: Figure | Path, name: str, alt: str) -> Markup:
     """The figure as an ``<svg>`` element.
 
     Parameters
     ----------
     figure:
-        A figure of :mod:`causal_sae.reporting.figures`.
+        A figure of :mod:`causal_sae.reporting.figures`, or the SVG file that it was saved as.
     name:
         Prefix of every id, so that two figures of a page do not share one.
     alt:
@@ -47,11 +48,7 @@ def inline(figure: Figure, name: str, alt: str) -> Markup:
     """
     from markupsafe import Markup, escape  # noqa: PLC0415
 
-    buffer = io.StringIO()
-    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    with style():
-        figure.savefig(buffer, format="svg", metadata=nothing, transparent=True)
-    text = buffer.getvalue()
+    text = figure.read_text(encoding="utf-8") if isinstance(figure, Path) else _drawn(figure)
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     view = re.search(r'viewBox="([^"]*)"', text)
@@ -63,6 +60,13 @@ def inline(figure: Figure, name: str, alt: str) -> Markup:
         text = re.sub(re.escape(colour), variable, text, flags=re.IGNORECASE)
     # Safe: matplotlib escapes the text that it draws, and the title is escaped above.
     return Markup(_page_fonts(text))
+
+
+def _drawn(figure: Figure) -> str:
+    buffer = io.StringIO()
+    with style():
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
 
 
 def _own_ids(text: str, name: str) -> str:

@@ -1,4 +1,4 @@
-"""The figures of a report: seaborn and matplotlib through the object interface.
+"""The figures of a report: matplotlib through its object interface.
 
 No figure is ever registered with pyplot, so nothing leaks and nothing depends on a display.
 Colours are Okabe and Ito's, which colour-blind readers can tell apart.

@@ -86,7 +86,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "conf_low": "Lower end of the two-sided interval, not adjusted for multiplicity unless "
         "flagged `simultaneous_interval`.",
         "conf_high": "Upper end.",
-        "conf_level": "1 - alpha.",
+        "conf_level": "1 - alpha; 1 - 2 alpha where a margin is tested, to match one-sided tests.",
         "family": "Which tests were corrected together.",
         "family_size": "How many of them have a p-value.",
         "correction": "The method of correction.",

@@ -65,9 +65,11 @@ def _forest_panel(
     axes.axvline(0, color=MUTED, linewidth=0.8, zorder=1, gid="no-difference")
     for margin in margins:
         axes.axvline(margin, color=VERMILION, linewidth=1, dashes=(4, 3), zorder=1, gid="margin")
+    if margins:  # one label for both: the title stands where that of the lower one would
+        both = "±" if len(margins) > 1 else ""
         axes.annotate(
-            f"margin {numbers.declared(margin)}",
-            (margin, 1.0),
+            f"margin {both}{numbers.declared(margins[-1])}",
+            (margins[-1], 1.0),
             xycoords=("data", "axes fraction"),
             xytext=(0, 2),
             textcoords="offset points",

@@ -16,12 +16,13 @@ drawn, they must be seen to be exactly unchanged. Anything else has to be drawn 
   of the effect among exposed prompts. Two strata: their variances add, with Satterthwaite's
   degrees of freedom.
 
-Clusters are refused, but for the effect of an edit that leaves unexposed prompts alone under ``claim:
-finite``: how much the share exposed varies between clusters cannot be told from the prompts drawn.
+Clusters are refused, but for the effect of an edit that leaves unexposed prompts alone under
+``claim: finite``: how much the share exposed varies between clusters cannot be told from the
+prompts drawn.
 
-Estimates and standard errors under ``claim: finite`` are those of ``survey::svymean`` (R) with strata
-and the finite population's correction; otherwise those of two-phase sampling (``survey::twophase``),
-but for terms of the order of one over the pool's size.
+Estimates and standard errors under ``claim: finite`` are those of ``survey::svymean`` (R) with
+strata and the finite population's correction; otherwise those of two-phase sampling
+(``survey::twophase``), but for terms of the order of one over the pool's size.
 
 Coverage of the nominal 95% with pools of 10,000: ``python tests/estimation/test_enriched.py``, and
 ``docs/explanation/estimators.md`` for the figures.

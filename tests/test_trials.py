@@ -44,7 +44,7 @@ def test_no_document_is_in_both_halves(path):
 
 
 def test_every_ready_trial_is_here():
-    assert [path.parent.name for path in TRIALS] == ["golden", "lord", "scripture"]
+    assert [path.parent.name for path in TRIALS] == ["golden", "lord", "rare", "scripture"]
 
 
 def test_the_pack_is_small_and_says_where_it_reads(pack):

@@ -18,6 +18,8 @@ from packs.smollm2_layer8.passages import Passage, before_word, passages
 
 TRIALS = Path(__file__).resolve().parents[2] / "trials"
 HALVES = {"discovery": 100, "confirmation": 240}
+POOLS = {"rare": 3000}
+"""Trials that draw their prompts from a larger pool, by whether a feature fires."""
 PLAIN = ("state_of_the_union", "moby_dick", "python_documentation")
 
 
@@ -42,7 +44,13 @@ def plain(documents: Sequence[Document], split: str, count: int) -> pd.DataFrame
     return _table(cut, "passage", count)
 
 
-MAKERS = {"scripture": scripture, "lord": lord, "golden": plain}
+def rare(documents: Sequence[Document], split: str, count: int) -> pd.DataFrame:
+    """Passages of speeches, for a feature that fires on few of them."""
+    cut = passages(documents, split, "state_of_the_union", (12, 20), tail=8, each=120, seed=4)
+    return _table(cut, "speech", count)
+
+
+MAKERS = {"scripture": scripture, "lord": lord, "golden": plain, "rare": rare}
 
 
 def _table(cut: Sequence[Passage], name: str, count: int) -> pd.DataFrame:
@@ -71,7 +79,7 @@ def main() -> None:
         seen: set[str] = set()
         for split, count in HALVES.items():
             name = "prompts" if split == "confirmation" else split
-            table = make(documents, split, count)
+            table = make(documents, split, POOLS.get(trial, count) if name == "prompts" else count)
             # The same verse may stand in two chapters: what discovery saw, confirmation may not.
             table = table[~table["text"].isin(seen)]
             seen |= set(table["text"])

@@ -244,7 +244,8 @@ def estimate_observations(
     manifest |= _registration(lock, declared.trial, {})
     folder.write_manifest(manifest)
     estimate_run(folder, effects)
-    return report_run(folder)
+    report_run(folder)
+    return Run(folder)
 
 
 def assign_trial(trial: Trial | TrialFile | str | Path) -> pd.DataFrame:
@@ -333,17 +334,15 @@ def register_trial(
     return path, plain
 
 
-def report_run(folder: RunFolder) -> Run:
-    """Draw the figures and write the page of a run from what its folder holds; returns the run."""
+def report_run(folder: RunFolder) -> None:
+    """Draw the figures and write the page of a run from what its folder holds."""
     from causal_sae.reporting.figures import draw, save_figures  # noqa: PLC0415
     from causal_sae.reporting.page import write_report  # noqa: PLC0415 - loads matplotlib
 
-    run = Run(folder)
-    record = run.record()
+    record = Run(folder).record()
     saved = save_figures(draw(record), folder.figures)
     pictures = {path.stem: path for path in saved if path.suffix == ".svg"}
     write_report(record, folder.report, pictures)
-    return run
 
 
 def unit_columns(

@@ -1,0 +1,1 @@
+"""Measurements of the project itself, each by one command: ``python -m benchmarks.<name>``."""

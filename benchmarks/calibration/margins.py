@@ -1,0 +1,95 @@
+"""Guardrails: how often harm exactly as large as the margin is declared excluded."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from benchmarks.calibration.cells import WORLDS, Cell, quantity
+from benchmarks.calibration.measure import ALPHA, Row, rate
+from benchmarks.calibration.product import trial
+from benchmarks.calibration.verdicts import verdict
+from causal_sae.estimation.estimators import ESTIMATORS
+from causal_sae.estimation.guardrails import against_margin, beyond_of, interval_alpha
+from causal_sae.randomness import generator
+
+CASES: tuple[tuple[str, str], ...] = (
+    ("welch", "plain: normal, 50 per arm"),
+    ("welch", "plain: skewed, 15 and 60"),
+    ("welch", "plain: heteroscedastic, 20 and 40"),
+    ("ancova", "plain: covariate, normal, 40 per arm"),
+    ("block", "blocked: normal, equal shares"),
+    ("cluster", "clustered: normal, 20 clusters"),
+    ("paired", "within-unit: normal, 50 units"),
+    ("paired", "within-unit: skewed effects, 50 units"),
+    ("paired", "within-unit: clustered, 20 clusters"),
+    ("sparse", "within-unit: zero-inflated, 30% of 200 exposed"),
+    ("randomization", "within-unit: normal, 50 units"),
+)
+
+
+@dataclass(frozen=True)
+class MarginCell:
+    """A guardrail's test in a world whose true effect is the margin."""
+
+    cell: Cell
+    harm: str
+    """``increase``, or ``decrease`` with all outcomes negated."""
+
+    @property
+    def key(self) -> str:
+        """A name that no other cell has."""
+        return f"margin, harm is {self.harm} | {self.cell.key}"
+
+
+def margin_cells() -> list[MarginCell]:
+    """The defaults of every design, and randomisation inference."""
+    worlds = {world.key: world for world in WORLDS}
+    cells = [
+        Cell(name, worlds[key], ESTIMATORS[name], quantity(name, ESTIMATORS[name]))
+        for name, key in CASES
+    ]
+    return [MarginCell(cell, harm) for cell in cells for harm in ("increase", "decrease")]
+
+
+def measure_margin(cell: MarginCell, repetitions: int) -> Row:
+    """The size of the test at the margin."""
+    started = time.perf_counter()
+    rng = generator(0, cell.key)
+    p_values = np.array([_p_value(cell, rng) for _ in range(repetitions)])
+    measured = rate(p_values <= ALPHA, p_values)
+    known = int(np.sum(~np.isnan(p_values)))
+    return Row(
+        part="guardrail",
+        subject=cell.cell.name,
+        structure=cell.cell.world.structure,
+        world=f"{cell.cell.world.name}; harm is {cell.harm}",
+        quantity=cell.cell.quantity,
+        default=cell.cell.name != "randomization",
+        repetitions=repetitions,
+        type_1=measured,
+        type_1_verdict=verdict(measured, ALPHA, known),
+        non_coverage=np.nan,
+        non_coverage_verdict="",
+        power=np.nan,
+        no_inference=1 - known / repetitions,
+        flags="",
+        product_error=np.nan,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _p_value(cell: MarginCell, rng: np.random.Generator) -> float:
+    sample, truth = cell.cell.draw(rng, effect=True)
+    if cell.harm == "decrease":
+        sample = replace(sample, outcome=-sample.outcome)
+    declared = trial(cell.cell.world, sample, ALPHA, cell.cell.registered).outcomes[0]
+    outcome = declared.model_copy(
+        update={"role": "guardrail", "margin": truth[cell.cell.quantity], "harm": cell.harm}
+    )
+    alpha = interval_alpha(outcome, ALPHA)
+    fitted = cell.cell.fit(sample, alpha)
+    beyond = beyond_of(cell.cell.estimator, sample, fitted, alpha)
+    return against_margin(fitted, outcome, beyond).p_value

@@ -51,8 +51,8 @@ FLAGS: dict[str, str] = {
     "made.",
     "assignments_drawn": "The p-value counts this many assignments drawn anew from the trial's "
     "seed, and the one that was made.",
-    "no_interval": "There are so few possible assignments, units or draws that no effect can be rejected at this "
-    "level: there is no interval.",
+    "no_interval": "There are so few possible assignments, units or draws that no effect can be "
+    "rejected at this level: there is no interval.",
     "covariate_dropped": "This covariate is constant, or a combination of others, among the units "
     "of the contrast and was left out.",
     "covariates_absorbed": "Every unit is its own control, so covariates that are constant within "

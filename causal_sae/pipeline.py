@@ -8,22 +8,18 @@ Read this first. Every stage reads what the one before it wrote into the run fol
 
 from __future__ import annotations
 
-import hashlib
 import math
-import shlex
-import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from causal_sae.errors import DataError, InputError, Place, SpecError
+from causal_sae.manifest import Clock, begun, identity_of, now, registration_of, resumed, versions
+from causal_sae.pool import POOL, draw
 from causal_sae.progress import bar, busy
 from causal_sae.registration import (
     Amendment,
@@ -40,27 +36,14 @@ from causal_sae.spec.declared import trial_file
 from causal_sae.spec.design import Eligibility
 from causal_sae.spec.files import at_home, check_files
 from causal_sae.spec.loading import TrialFile, fingerprint
-from causal_sae.spec.prompts import prompts_source, read_prompts
+from causal_sae.spec.prompts import read_prompts
 from causal_sae.spec.trial import Trial
+from causal_sae.unit_columns import pre_treatment, unit_columns
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from causal_sae.execution.backends.local import LocalBackend
     from causal_sae.randomization import SampleRatio
-
-PACKAGES = (
-    *("causal-sae", "torch", "transformers", "nnsight", "numpy", "pandas", "scipy"),
-    *("statsmodels", "pingouin", "dowhy", "pydantic"),
-)
-#: What the assignment and the observations of an enriched trial say of each unit.
-SAMPLING = ("sampling_probability", "stratum_share", "exposed")
-#: The clean pass over the pool, kept so that a run that goes on need not repeat it.
-POOL = "pool.parquet"
-#: What the executor writes beside the contract's columns: a covariate may not be called so.
-RECORDED = frozenset(
-    {"positions", "active_positions", "activation_before", "activation_asked", "activation_found"}
-)
 
 
 def run_trial(
@@ -103,7 +86,7 @@ def run_trial(
 
     console = console or Console(stderr=True)
     declared = trial_file(trial)
-    clock = _Clock()
+    clock = Clock()
     target = Path(out) if out else None
     require_free(target, resume)
     with busy(console, "loading torch"):
@@ -115,7 +98,7 @@ def run_trial(
         check_analysis(spec)
         prompts = read_prompts(spec, declared.folder)
         engine = open_backend(backend, spec, declared.folder, prompts, console)
-        identity = _identity(declared, engine)
+        identity = identity_of(declared, engine)
         folder = choose_folder(Path("runs"), spec.name, target, resume, identity)
         excluded = engine.excluded()
         eligible = prompts[~prompts["unit_id"].isin(excluded)]
@@ -124,7 +107,7 @@ def run_trial(
                 f"none of the {len(prompts)} prompts is eligible: {_tally(excluded)}",
                 Place(field="population.eligibility"),
             )
-        pool = _draw(spec, engine, eligible["unit_id"], folder)
+        pool = draw(spec, engine, eligible["unit_id"], folder)
         if pool is not None:
             eligible = eligible[eligible["unit_id"].isin(pool.drawn["unit_id"])]
         assignment = assign(spec, eligible)
@@ -135,8 +118,8 @@ def run_trial(
         plan = engine.plan(assignment, unit_columns(spec, eligible, assignment))
     with located(declared), clock.stage("gates"), busy(console, "checking the gates"):
         gates = engine.check(plan)
-    manifest = _manifest(declared, engine, identity, excluded) | _resumed(folder)
-    manifest |= _registration(lock, declared.trial, identity)
+    manifest = begun(declared, engine, identity, excluded) | resumed(folder)
+    manifest |= registration_of(lock, declared.trial, identity)
     manifest |= {} if pool is None else {"pool": pool.counts()}
     # The manifest stands first: from then on a run that is killed can be resumed.
     folder.write_manifest(manifest)
@@ -156,7 +139,7 @@ def run_trial(
         folder.write_manifest(manifest)
         with clock.stage("estimate"), busy(console, "estimating the effects"):
             estimate_run(folder)
-        manifest |= {"timings": clock.seconds, "finished": _now(), "status": "done"}
+        manifest |= {"timings": clock.seconds, "finished": now(), "status": "done"}
         folder.write_manifest(manifest)
         with clock.stage("report"), busy(console, "writing the report"):
             report_run(folder)
@@ -240,8 +223,8 @@ def estimate_observations(
         write_lock(lock, folder.lock)
     folder.write_table("observations/part-00000.parquet", table)
     manifest = {"hashes": {"trial": fingerprint(declared.trial)}, "status": "done"}
-    manifest |= {"versions": _versions(), "finished": _now(), "source": "foreign observations"}
-    manifest |= _registration(lock, declared.trial, {})
+    manifest |= {"versions": versions(), "finished": now(), "source": "foreign observations"}
+    manifest |= registration_of(lock, declared.trial, {})
     folder.write_manifest(manifest)
     estimate_run(folder, effects)
     report_run(folder)
@@ -322,7 +305,7 @@ def register_trial(
             from causal_sae.execution.backends import open_backend  # noqa: PLC0415
         prompts = read_prompts(declared.trial, declared.folder)
         engine = open_backend("local", declared.trial, declared.folder, prompts, console)
-    lock = Lock(_now(), plan_of(declared.trial), _identity(declared, engine), _versions())
+    lock = Lock(now(), plan_of(declared.trial), identity_of(declared, engine), versions())
     if before is not None:
         changes = deviations(before, declared.trial, lock.hashes, lock.versions)
         former = Amendment(before.registered, before.seal, tuple(changes))
@@ -345,43 +328,6 @@ def report_run(folder: RunFolder) -> None:
     write_report(record, folder.report, pictures)
 
 
-def unit_columns(
-    trial: Trial, prompts: pd.DataFrame, assignment: pd.DataFrame
-) -> dict[str, Mapping[str, object]]:
-    """For each unit the columns that all its observations carry: block, cluster, covariates.
-
-    Where prompts were drawn from a pool, also with what probability, and whether it is exposed.
-    """
-    declared = [name for name in trial.analysis.covariates if name in prompts]
-    first = assignment.drop_duplicates("unit_id").set_index("unit_id")
-    first = first[["block", "cluster", *(SAMPLING if "exposed" in first else ())]]
-    for number, name in enumerate(trial.analysis.covariates):
-        if name in RECORDED and name in declared:
-            raise SpecError(
-                f"the run records a column {name!r} of its own; rename that of the prompts",
-                Place(field=f"analysis.covariates[{number}]"),
-            )
-    columns = prompts.set_index("unit_id")[declared].join(first)
-    rows = columns.to_dict("records")
-    return {
-        str(unit): {str(key): value for key, value in row.items()}
-        for unit, row in zip(columns.index, rows, strict=True)
-    }
-
-
-def pre_treatment(trial: Trial, observations: pd.DataFrame) -> pd.DataFrame:
-    """What was known of each unit before it was assigned, one row a unit."""
-    wide = observations.drop_duplicates("unit_id").set_index("unit_id")
-    known = [c for c in (*trial.analysis.covariates, "positions", "active_positions") if c in wide]
-    table = wide[[c for c in known if c != "clean_outcome"]].copy()
-    if "clean_outcome" in observations:
-        clean = observations.pivot_table(
-            index="unit_id", columns="outcome", values="clean_outcome", sort=False
-        )
-        table = table.join(clean.add_prefix("clean "))
-    return table.reset_index()
-
-
 @contextmanager
 def located(declared: TrialFile) -> Iterator[None]:
     """Give an error that names a field of the trial its file, line and column."""
@@ -391,62 +337,6 @@ def located(declared: TrialFile) -> Iterator[None]:
         if error.place.field and error.place.field.startswith("-"):
             raise  # an option of the command line
         raise at_home(error, declared) from None
-
-
-@dataclass(frozen=True)
-class _Pool:
-    """The eligible prompts of an enriched trial's pool, and those that were drawn from them."""
-
-    active: pd.Series[int]
-    """For each prompt of the pool, at how many edited positions the feature fires."""
-    drawn: pd.DataFrame
-    """As :func:`causal_sae.randomization.draw_units` returns them."""
-
-    def join(self, assignment: pd.DataFrame) -> pd.DataFrame:
-        """The assignment with how each unit was drawn."""
-        drawn = self.drawn.set_index("unit_id")
-        units = assignment["unit_id"].astype(str)
-        return assignment.assign(**{name: units.map(drawn[name]).array for name in SAMPLING})
-
-    def table(self) -> pd.DataFrame:
-        """What the run folder keeps: one row for each prompt of the pool."""
-        table = self.active.reset_index()
-        return table.assign(drawn=table["unit_id"].isin(self.drawn["unit_id"]))
-
-    def counts(self) -> dict[str, int]:
-        """The numbers of the flow diagram."""
-        exposed = int(self.drawn["exposed"].sum())
-        return {
-            "eligible": len(self.active),
-            "exposed": int((self.active > 0).sum()),
-            "drawn_exposed": exposed,
-            "drawn_unexposed": len(self.drawn) - exposed,
-        }
-
-
-def _draw(
-    trial: Trial, engine: LocalBackend, eligible: pd.Series[str], folder: RunFolder
-) -> _Pool | None:
-    """Scan the pool and draw the trial's units from it; None where the trial takes every prompt."""
-    from causal_sae.randomization import draw_units  # noqa: PLC0415
-
-    enrich = trial.population.enrich if trial.population else None
-    if enrich is None:
-        return None
-    active = _scanned(folder)
-    if active is None or set(active.index) != set(eligible):
-        active = engine.exposure(eligible)
-    return _Pool(active, draw_units(enrich, active > 0, trial.seed))
-
-
-def _scanned(folder: RunFolder) -> pd.Series[int] | None:
-    """What an earlier process of the same run found in the pool."""
-    import pandas as pd  # noqa: PLC0415 - pandas loads with the first table
-
-    file = folder.path / POOL
-    if not (folder.manifest and file.exists()):
-        return None
-    return pd.read_parquet(file).set_index("unit_id")["active_positions"]
 
 
 def _ratio_check(ratio: SampleRatio) -> list[dict[str, object]]:
@@ -462,87 +352,6 @@ def _ratio_check(ratio: SampleRatio) -> list[dict[str, object]]:
             "sentence": "the arms have the sizes that the assignment promised",
         }
     ]
-
-
-class _Clock:
-    """Seconds by stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.seconds[name] = round(time.perf_counter() - start, 2)
-
-
-def _identity(declared: TrialFile, engine: LocalBackend) -> dict[str, str]:
-    hashes = {"trial": fingerprint(declared.trial), **engine.describe()["hashes"]}
-    population = declared.trial.population
-    if population is not None:
-        content = (declared.folder / prompts_source(population)[0]).read_bytes()
-        hashes["prompts"] = hashlib.sha256(content).hexdigest()
-    return hashes
-
-
-def _manifest(
-    declared: TrialFile,
-    engine: LocalBackend,
-    identity: Mapping[str, str],
-    excluded: Mapping[str, str],
-) -> dict[str, Any]:
-    reasons = list(excluded.values())
-    return {
-        "status": "running",
-        "command": _command(),
-        "started": _now(),
-        "versions": _versions(),
-        "hashes": dict(identity),
-        "seed": declared.trial.seed,
-        "device": engine.describe()["execution"]["device"],
-        "execution": engine.describe()["execution"],
-        "excluded": {reason: reasons.count(reason) for reason in sorted(set(reasons))},
-    }
-
-
-def _registration(lock: Lock | None, trial: Trial, hashes: Mapping[str, str]) -> dict[str, Any]:
-    """What the manifest says of the registration: when, and what is not as registered."""
-    if lock is None:
-        return {"registered": None, "deviations": []}
-    return {
-        "registered": lock.registered,
-        "amended": [asdict(amendment) for amendment in lock.amendments],
-        "deviations": deviations(lock, trial, hashes, _versions()),
-    }
-
-
-def _resumed(folder: RunFolder) -> dict[str, Any]:
-    """What the manifest of a run that goes on keeps of its beginning."""
-    before = folder.manifest
-    if not before:
-        return {}
-    return {"started": before["started"], "resumed": [*before.get("resumed", []), _now()]}
-
-
-def _command() -> str:
-    if Path(sys.argv[0]).stem == "causal-sae":
-        return shlex.join(["causal-sae", *sys.argv[1:]])
-    return "causal_sae.run_trial(...)"
-
-
-def _versions() -> dict[str, str]:
-    known = {"python": sys.version.split()[0]}
-    for package in PACKAGES:
-        try:
-            known[package] = version(package)
-        except PackageNotFoundError:
-            known[package] = "not installed"
-    return known
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _tally(excluded: Mapping[str, str]) -> str:

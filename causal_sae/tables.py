@@ -235,8 +235,8 @@ COMPANIONS: dict[str, Companion] = {
     "dose_response": Companion(
         "Dose-response",
         "How each outcome follows the dose: the slope of the arms' means on their doses; a test of "
-        "any steady rise or fall; and the curve E0 + Emax d / (ED50 + d), where ED50 is the dose of "
-        "half the largest effect. The p-values are not corrected.",
+        "any steady rise or fall; and the curve E0 + Emax d / (ED50 + d), where ED50 is the dose "
+        "of half the largest effect. The p-values are not corrected.",
     ),
     "factorial": Companion(
         "Joint tests of factorial effects",

@@ -138,8 +138,8 @@ def metrics() -> str:
     parts.append(
         "\nMetrics of text have a section `generate` (`max_new_tokens`, `temperature`, `samples`); "
         "outcomes with the same section share their texts, which the run folder keeps in `texts/`. "
-        "`distinct_n`, `repetition` and `perplexity` have no value where the text is too short, and "
-        "say so in `status`. `sentiment` is VADER's compound score for English "
+        "`distinct_n`, `repetition` and `perplexity` have no value where the text is too short, "
+        "and say so in `status`. `sentiment` is VADER's compound score for English "
         "(`pip install 'causal-sae[text]'`); `similarity` is the cosine between counts of the 3 to "
         "5 letters long pieces of words; `repetition` is the share of tokens in an n-gram that "
         "stood earlier in the text.\n\n"

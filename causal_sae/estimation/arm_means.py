@@ -162,7 +162,7 @@ def clustered(
     ``clubSandwich::Wald_test(vcov = "CR2", test = "HTZ")``: Pustejovsky and Tipton (2018).
     """
     padding = np.zeros(x.shape[1] - arms)
-    means = np.linalg.lstsq(x, y, rcond=None)[0][:arms]
+    means: Vector = np.linalg.lstsq(x, y, rcond=None)[0][:arms].astype(np.float64)
 
     def combine(weights: Vector) -> Coefficient:
         return cr2_combination(y, x, cluster, np.concatenate([weights, padding]))

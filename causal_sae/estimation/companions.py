@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from causal_sae.estimation.missingness import missingness
 from causal_sae.estimation.dose_response import dose_response
 from causal_sae.estimation.factorial import factorial
+from causal_sae.estimation.missingness import missingness
 from causal_sae.estimation.order_effects import order_effects
 from causal_sae.estimation.supplementary import supplementary
 from causal_sae.estimation.true_discoveries import true_discovery_table

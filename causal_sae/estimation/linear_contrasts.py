@@ -170,7 +170,7 @@ def estimated(arms: Arms, fitted: Fitted, weights: Vector, alpha: float) -> Esti
     found = fitted.combine(weights)
     flags = (*fitted.flags, *_cautions(arms, fitted, found.df))
     if np.isnan(found.std_error):
-        return Estimate(found.estimate, np.nan, flags=(*flags, "too_few_units"))
+        return unknown(*flags, "too_few_units")
     # A standard error is measured by the outcome's spread, times the size of the weights.
     scale = float(np.abs(weights).sum()) / 2
     result = student(found.estimate, found.std_error, found.df, alpha, flags)

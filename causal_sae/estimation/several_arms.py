@@ -51,7 +51,9 @@ class Arms:
     def raw_means(self) -> Vector:
         """[k] the arms' unadjusted means; NaN where an arm has no unit."""
         sums = np.bincount(self.arm, weights=self.sample.outcome, minlength=len(self.names))
-        return np.divide(sums, self.counts, out=np.full(len(sums), np.nan), where=self.counts > 0)
+        blank = np.full(len(sums), np.nan)
+        means: Vector = np.divide(sums, self.counts, out=blank, where=self.counts > 0)
+        return means
 
     @property
     def wide(self) -> Matrix:

@@ -106,10 +106,10 @@ def left_out(trial: Trial, power: Power) -> list[str]:
         notes.append(f"The covariates {', '.join(others)} are taken as useless.")
     if power.active is not None and power.active < 1:
         notes.append(
-            f"The effect is that on prompts where the feature fires, {power.active:.0%} of all; "
-            "the others are taken as untouched."
+            f"The effect is that on units where the feature fires, {power.active:.0%} of all; "
+            "the others are taken as untouched by it."
             if any(map(inert_when_silent, trial.arms))
-            else "No arm leaves prompts untouched where the feature is silent: `active` changes "
+            else "No arm leaves units untouched where the feature is silent: `active` changes "
             "nothing."
         )
     if getattr(trial.assignment, "block_by", None) and power.icc is None:

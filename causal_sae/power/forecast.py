@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -332,11 +332,18 @@ def _simulate(
 
     plan = sized.plan
     trial = planned_only(plan.trial, [o.name for o in plan.outcomes])
-    population: Population = NormalPopulation(trial, plan.assumed)
+    # A claim that nothing changes is planned for the case that it is true.
+    assumed = {
+        o.name: replace(plan.assumed[o.name], effect=0.0)
+        if tests_margin(o)
+        else plan.assumed[o.name]
+        for o in plan.outcomes
+    }
+    population: Population = NormalPopulation(trial, assumed)
     if earlier is not None:
         from causal_sae.power.resampling import PilotPopulation  # noqa: PLC0415
 
-        population = PilotPopulation(trial, earlier.pilot, plan.assumed)
+        population = PilotPopulation(trial, earlier.pilot, assumed)
 
     def run(roster: Roster, count: int, scale: float = 1.0) -> Repetitions:
         return repeat(trial, population, roster, count, scale, plan.unplanned)

@@ -172,9 +172,9 @@ def _arm_variances(question: Question, n: float, m: float) -> tuple[tuple[float,
     icc = a.icc if layout.clusters or layout.blocks else 0.0
     spans = groups_span_arms(question.trial)
     blocked = bool(layout.blocks) and not layout.clusters
-    shapes = [_shape(question, arm) for arm in (question.treatment, question.reference)]
-    slopes, beside = [0.0, 0.0], 0.0
+    shapes, slopes, beside = [Shape(), Shape()], [0.0, 0.0], 0.0
     if question.estimator in ADJUSTING and CLEAN in question.trial.analysis.covariates:
+        shapes = [_shape(question, arm) for arm in (question.treatment, question.reference)]
         # Block indicators leave the slope within blocks.
         inside = icc if blocked else 0.0
         own = [(shape.covariance - inside) / (1 - inside) for shape in shapes]

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 ANY, ALL = "any", "all"
 POINTS = 25
-SEARCH = 300
+SEARCH = 200
 """Repetitions of each step of a search by simulation."""
-STEPS = 8
+STEPS = 6
 """Halvings of a search by simulation."""
 
 

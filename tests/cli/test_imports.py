@@ -49,6 +49,12 @@ def test_estimate_and_report_never_load_the_model_libraries(finished, tmp_path):
     assert loaded_by(code) & {"torch", "transformers", "nnsight"} == set()
 
 
+def test_power_never_loads_the_model_libraries(trial_folder):
+    path = str(trial_folder(power={"effect": 0.5}))
+    code = CALL.format(words=f"'power', {path!r}, '--repetitions', '20', '--out', {path + 'd'!r}")
+    assert loaded_by(code) & {"torch", "transformers", "nnsight", "dowhy"} == set()
+
+
 def test_every_public_name_is_where_the_package_says(tmp_path):
     import causal_sae
 

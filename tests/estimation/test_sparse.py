@@ -1,7 +1,7 @@
 """Interval and test where the edit leaves most units exactly as they were, and among the others.
 
-``python tests/estimation/test_sparse.py 2000 200`` prints the coverage by share of exposed units with
-200 units, over samples with two exposed units or more.
+``python tests/estimation/test_sparse.py 2000 200`` prints the coverage by share of exposed units
+with 200 units, over samples with two exposed units or more.
 """
 
 from __future__ import annotations

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 COLOURS = (BLUE, VERMILION, GREEN, PURPLE, MUTED)
 DASHES = ("-", "--", "-.", ":")
 SAME = 1e-9
+LEFT = 0.2
+"""Left of this part of the axis a label stands to the right of its line."""
 
 
 def power_curve(curve: pd.DataFrame, table: pd.DataFrame, units: int, target: float) -> Figure:
@@ -46,7 +48,8 @@ def power_curve(curve: pd.DataFrame, table: pd.DataFrame, units: int, target: fl
 
     Notes
     -----
-    Contrasts with the same curve share a line. Ticks: the simulated power with its interval.
+    Contrasts with the same curve share a line. Dots: the planned size, by formula; dashes: as
+    simulated.
     """
     outcomes = list(dict.fromkeys(curve["outcome"].astype(str)))
     with style():
@@ -75,7 +78,7 @@ def _panel(axes: Axes, curve: pd.DataFrame, table: pd.DataFrame, units: int, tar
         axes.plot([units], [at], "o", color=colour, markersize=6.5, zorder=4, gid="planned-power")
         for row in _simulated(table, labels):
             axes.plot([units, units], row[1:], color=colour, linewidth=3.0, alpha=0.35, zorder=3)
-            axes.plot([units], row[:1], "_", color=INK, markersize=9, zorder=5)
+            axes.plot([units], row[:1], "_", color=INK, markersize=9, zorder=5, gid="simulated")
     axes.set_ylim(0, 1.03)
     axes.set_xlim(0, float(curve["units"].max()))
     axes.set_ylabel("power")
@@ -88,15 +91,19 @@ def _panel(axes: Axes, curve: pd.DataFrame, table: pd.DataFrame, units: int, tar
         color=MUTED,
         fontsize=8,
     )
+    left = units < LEFT * float(curve["units"].max())
     axes.annotate(
         f"planned: {units:,}",
         (units, 0),
-        xytext=(4, 4),
+        xytext=(4 if left else -4, 4),
         textcoords="offset points",
+        ha="left" if left else "right",
         color=MUTED,
         fontsize=8,
     )
-    axes.legend(frameon=False, loc="lower right", fontsize=8.5)
+    if table["method"].eq("simulation").any():
+        axes.plot([], [], "_", color=INK, markersize=9, label="simulated, with its 95% interval")
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8.5)
 
 
 def _lines(curve: pd.DataFrame) -> list[tuple[list[str], np.ndarray, np.ndarray]]:

@@ -21,7 +21,8 @@ FILES: dict[str, str] = {
     "`missingness.csv` (what is missing, why, and how far it could move the effect), "
     "`supplementary.csv` (the contrasts by further estimators), `order_effects.csv` (whether the "
     "order of a unit's arms mattered), `true_discoveries.csv` (how many effects are real, at "
-    "least).",
+    "least), `factorial.csv` (joint tests of factors and interactions), `dose_response.csv` "
+    "(slope, steady trend, and the curve with its ED50).",
     "refutations.csv": "What DoWhy's refuters found; only where the trial declares `refuters`.",
     "identification.txt": "Why the difference between arms is the effect, in words.",
     "figures/*.png, figures/*.svg": "The forest plot, the distributions, the manipulation check, "

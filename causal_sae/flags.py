@@ -22,8 +22,16 @@ FLAGS: dict[str, str] = {
     "too_few_units": "There are too few units for a standard error: no inference is made.",
     "too_few_clusters": "An arm has fewer than two clusters, so the treatment cannot be told from "
     "the cluster: no inference is made.",
-    "few_clusters": "There are only this many clusters; below 20 even CR2 intervals lean on their "
-    "degrees of freedom.",
+    "few_clusters": "There are only this many clusters; below 30 even CR2 intervals lean on their "
+    "degrees of freedom, and can cover a little less than they say.",
+    "few_blocks": "There are only this many blocks, some with one unit of an arm: where the arms "
+    "differ in their spread the interval covers less than it says; `se_type: HC3` is wider.",
+    "skewed": "The estimate has this standardised skewness: the outcome has a long tail that the "
+    "arms do not share evenly, and Student's interval covers less than it says (at 0.2 about 93%, "
+    "at 0.5 about 85%). More units, or `randomization` beside it, would tell.",
+    "covariate_means": "The covariates' means add this share to the variance where the claim is "
+    "about other prompts too, because effects vary with the covariates; Lin's interval leaves it "
+    "out.",
     "low_df": "The degrees of freedom are this low (below 4), where Satterthwaite's approximation "
     "is known to be poor.",
     "few_active": "The ablated feature fires on only this many of the treated units; below 30 a "

@@ -28,6 +28,7 @@ from causal_sae.estimation.linear_contrasts import combination_rows
 from causal_sae.estimation.multiplicity import SAMPLE, adjust
 from causal_sae.estimation.sample import Vector, complete_pairs
 from causal_sae.estimation.several_arms import check_several_arms
+from causal_sae.estimation.skewness import skewness_flags
 from causal_sae.estimation.sparsity import sparsity_flags
 from causal_sae.spec.combinations import combinations
 from causal_sae.tables import EFFECTS
@@ -123,6 +124,7 @@ def effect_row(
     treatment, reference = sample.arms
     edit = trial.arm(contrast.treatment).intervention
     sparsity = sparsity_flags(edit, whole, trial.within_unit)
+    notes = (*notes, *skewness_flags(name, whole))
     unweighted = name != "enriched" and estimator.speaks_of == "all" and pool.unevenly_drawn(sample)
     notes = (*notes, "unweighted_sample") if unweighted else notes
     means = pool.arm_means(sample) if name == "enriched" else (_mean(treatment), _mean(reference))

@@ -85,7 +85,7 @@ def test_blocks_too_small_for_variances_still_count_by_size(make_sample: Any, go
     ]
     sizes, effects = np.array(by_block).T
     assert result.estimate == pytest.approx(sizes @ effects / sizes.sum(), rel=1e-10)
-    assert result.flags == ("block_regression", "probability_weighted")
+    assert result.flags == ("few_blocks:18", "block_regression", "probability_weighted")
 
 
 def test_cluster_of_one_row_each_is_close_to_hc2(make_sample: Any, golden: Any) -> None:

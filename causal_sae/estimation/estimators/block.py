@@ -20,6 +20,8 @@ from causal_sae.estimation.inference import Estimate, student, unknown
 from causal_sae.estimation.linear_models import design, indicators, robust, usable_covariates
 from causal_sae.estimation.sample import Codes, Mask, Sample, Vector, block_counts
 
+FEW = 30
+"""Below this number of blocks that have one unit of an arm, the flag ``few_blocks`` is raised."""
 SAME = 1e-12
 """Shares that differ by less are the same share."""
 
@@ -79,6 +81,8 @@ def _regression(sample: Sample, block: Codes, alpha: float) -> Estimate:
     effect = robust(sample.outcome - sample.outcome.mean(), x, weights, sample.se_type)
     if np.isnan(effect.std_error):
         return unknown("singular", *flags)
+    if len(total) < FEW and np.min(np.minimum(treated, total - treated)) < 2:
+        flags = (*flags, f"few_blocks:{len(total)}")
     flags = (*flags, "block_regression", *(() if equal else ("probability_weighted",)))
     return student(effect.estimate, effect.std_error, effect.df, alpha, flags)
 

@@ -24,7 +24,7 @@ from causal_sae.estimation.linear_models import (
 )
 from causal_sae.estimation.sample import Codes, Mask, Matrix, Sample, Vector, block_counts
 
-FEW = 20
+FEW = 30
 """Below this number of clusters the flag ``few_clusters`` is raised."""
 LOW_DF = 4
 """Below this the Satterthwaite approximation is poor (Pustejovsky and Tipton 2018)."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from causal_sae.estimation.estimators.base import Estimator
-from causal_sae.estimation.estimators.block import SAME
+from causal_sae.estimation.estimators.block import FEW, SAME
 from causal_sae.estimation.inference import Estimate, student, unknown
 from causal_sae.estimation.linear_models import design, indicators, robust, usable_covariates
 from causal_sae.estimation.sample import Sample, block_counts
@@ -29,6 +29,8 @@ def fit(sample: Sample, alpha: float) -> Estimate:
     effect = robust(sample.outcome - sample.outcome.mean(), x, se_type=sample.se_type)
     if np.isnan(effect.std_error):
         return unknown("singular", *flags)
+    if len(total) < FEW and np.min(np.minimum(treated, total - treated)) < 2:
+        flags = (*flags, f"few_blocks:{len(total)}")
     uneven = () if np.ptp(treated / total) < SAME else ("precision_weighted",)
     return student(effect.estimate, effect.std_error, effect.df, alpha, (*flags, *uneven))
 

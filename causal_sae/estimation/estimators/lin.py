@@ -11,7 +11,10 @@ import numpy as np
 from causal_sae.estimation.estimators.base import Estimator
 from causal_sae.estimation.inference import Estimate, student, unknown
 from causal_sae.estimation.linear_models import design, robust, usable_covariates
-from causal_sae.estimation.sample import Sample
+from causal_sae.estimation.sample import Matrix, Sample, Vector
+
+SHARE = 0.1
+"""From this share of the variance on, the flag ``covariate_means`` is raised."""
 
 
 def fit(sample: Sample, alpha: float) -> Estimate:
@@ -26,7 +29,27 @@ def fit(sample: Sample, alpha: float) -> Estimate:
     effect = robust(sample.outcome - sample.outcome.mean(), x, se_type=sample.se_type)
     if np.isnan(effect.std_error):
         return unknown("singular", *flags)
+    share = _of_means(sample.outcome, x, covariates) / effect.std_error**2
+    if share > SHARE:
+        flags = (*flags, f"covariate_means:{share:.2f}")
     return student(effect.estimate, effect.std_error, effect.df, alpha, flags)
+
+
+def _of_means(outcome: Vector, x: Matrix, covariates: Matrix) -> float:
+    """The variance that the covariates' means add in a superpopulation (Negi and Wooldridge 2021).
+
+    Parameters
+    ----------
+    outcome:
+        [n] the outcome.
+    x:
+        [n, 2 + 2k] intercept, covariates, their interactions, treatment.
+    covariates:
+        [n, k] centred.
+    """
+    k = covariates.shape[1]
+    slopes = np.linalg.lstsq(x, outcome, rcond=None)[0][1 + k : 1 + 2 * k]
+    return float(np.var(covariates @ slopes)) / len(outcome)
 
 
 ESTIMATOR = Estimator(fit, frozenset({"plain"}), covariates="required")

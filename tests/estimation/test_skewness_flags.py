@@ -1,0 +1,78 @@
+"""The warning about long tails is raised where Student's interval fails, and seldom elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from causal_sae.estimation.estimators import ESTIMATORS
+from causal_sae.estimation.skewness import skewness_flags
+
+
+def _two(make_sample: Any, treatment: Any, reference: Any) -> Any:
+    y = np.concatenate([treatment, reference])
+    z = np.repeat([1, 0], [len(treatment), len(reference)])
+    return make_sample(pd.DataFrame({"y": y, "z": z}))
+
+
+def _pairs(make_sample: Any, difference: Any) -> Any:
+    n = len(difference)
+    unit = [f"u{i:04d}" for i in range(n)]
+    y = np.concatenate([difference, np.zeros(n)])
+    frame = pd.DataFrame({"y": y, "z": np.repeat([1, 0], n), "unit": unit * 2})
+    return make_sample(frame.sort_values(["unit", "z"], ascending=[True, False]))
+
+
+def _rate(name: str, samples: list[Any]) -> float:
+    return float(np.mean([bool(skewness_flags(name, sample)) for sample in samples]))
+
+
+def test_long_tails_of_pairs_are_warned_of_and_normal_ones_are_not(make_sample: Any) -> None:
+    rng = np.random.default_rng(1)
+    long = [_pairs(make_sample, rng.lognormal(size=50)) for _ in range(100)]
+    normal = [_pairs(make_sample, rng.normal(size=50)) for _ in range(100)]
+    assert _rate("paired", long) > 0.8
+    assert _rate("paired", normal) < 0.1
+
+
+def test_equal_arms_cancel_and_unequal_ones_do_not(make_sample: Any) -> None:
+    rng = np.random.default_rng(2)
+
+    def draw(n: int, m: int) -> Any:
+        return _two(make_sample, rng.lognormal(size=n), rng.lognormal(size=m))
+
+    assert _rate("welch", [draw(15, 60) for _ in range(100)]) > 0.5
+    assert _rate("welch", [draw(50, 50) for _ in range(100)]) < 0.4
+    normal = [_two(make_sample, rng.normal(size=15), rng.normal(size=60)) for _ in range(100)]
+    assert _rate("welch", normal) < 0.1
+
+
+def test_rank_and_redraw_methods_are_not_students(make_sample: Any) -> None:
+    sample = _pairs(make_sample, np.random.default_rng(3).lognormal(size=50))
+    assert skewness_flags("paired", sample)
+    assert not any(skewness_flags(name, sample) for name in ("wilcoxon", "randomization", "sparse"))
+
+
+@pytest.mark.parametrize("values", [np.zeros(8), np.ones(8)])
+def test_constant_outcomes_have_no_skewness(make_sample: Any, values: Any) -> None:
+    assert skewness_flags("paired", _pairs(make_sample, values)) == ()
+    assert skewness_flags("welch", _two(make_sample, values, values)) == ()
+
+
+def test_lin_says_when_the_covariates_means_matter(make_sample: Any) -> None:
+    rng = np.random.default_rng(4)
+    n = 80
+    x = rng.normal(size=n)
+    z = np.tile([0, 1], n // 2)
+    moved = make_sample(pd.DataFrame({"y": x * z * 3 + rng.normal(size=n), "z": z, "x": x}), ("x",))
+    same = make_sample(pd.DataFrame({"y": x + rng.normal(size=n), "z": z, "x": x}), ("x",))
+    flags = ESTIMATORS["lin"].fit(moved, 0.05).flags
+    assert [flag.partition(":")[0] for flag in flags] == ["covariate_means"]
+    share = float(flags[0].partition(":")[2])
+    assert share == pytest.approx(
+        np.var(3 * x) / n / ESTIMATORS["lin"].fit(moved, 0.05).std_error ** 2, rel=0.3
+    )
+    assert ESTIMATORS["lin"].fit(same, 0.05).flags == ()

@@ -64,7 +64,9 @@ def skewness_flags(name: str, sample: Sample) -> tuple[str, ...]:
     if pairs is not None:
         measures = [(skewness(pairs) / np.sqrt(len(pairs)), np.sqrt(6) / len(pairs))]
     else:
-        measures = [_of_two(*sample.arms), _of_one_shape(*sample.arms)]
+        own, noise = _of_two(*sample.arms)  # third moments of two samples: half as trustworthy
+        measures = [(own if abs(own) > 2 * ASYMMETRIC else 0.0, noise)]
+        measures.append(_of_one_shape(*sample.arms))
     sure = [found for found, noise in measures if abs(found) > max(ASYMMETRIC, SURE * noise)]
     return (f"skewed:{max(sure, key=abs):.2f}",) if sure else ()
 

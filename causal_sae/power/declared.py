@@ -13,6 +13,20 @@ if TYPE_CHECKING:
     from causal_sae.spec.analysis import Power
 
 
+UNPLANNED = {
+    "logistic": "depends on how often the outcome is 1, which a plan does not declare; the size "
+    "that `welch` needs is enough",
+    "poisson": "depends on the mean count, which a plan does not declare; the size that `welch` "
+    "needs, with the counts' standard deviation, is a good first answer",
+    "mcnemar": "depends on how often the outcome is 1, which a plan does not declare; the size "
+    "that `paired` needs is a good first answer",
+    "placebo_draws": "depends on how features differ from each other, which a plan does not "
+    "declare; with it the number of draws decides, not the number of units",
+    "enriched": "depends on the pool; plan the exposed units as a trial of their own",
+}
+"""Estimators that no plan here is for: why, and what to do instead."""
+
+
 def plan_of(trial: Trial) -> Power:
     """The section ``power`` of a trial whose power can be computed.
 
@@ -41,6 +55,13 @@ def plan_of(trial: Trial) -> Power:
             "the power of an enriched trial is not available yet; plan the exposed prompts as a "
             "trial of their own, without `enrich`.",
             Place(field="population.enrich"),
+        )
+    estimator = trial.analysis.estimator
+    if estimator in UNPLANNED:
+        raise SpecError(
+            f"the power of the estimator {estimator!r} is not available yet, because it "
+            f"{UNPLANNED[estimator]}.",
+            Place(field="analysis.estimator"),
         )
     if not any(outcome.role == "primary" for outcome in trial.outcomes):
         raise SpecError(

@@ -23,7 +23,7 @@ from causal_sae.estimation.inference import Estimate, settle
 from causal_sae.estimation.multiplicity import adjust
 from causal_sae.estimation.sample import Mask, Matrix, Sample, Vector, shared_blocks
 from causal_sae.power.joint import OF_P_VALUES, PROCEDURES
-from causal_sae.simulation import deal, simulate
+from causal_sae.simulation import deal, received, simulate
 from causal_sae.simulation.observations import CLEAN, noise
 
 if TYPE_CHECKING:
@@ -199,6 +199,7 @@ def sample_of(
         cluster=_codes(roster.cluster, unit) if trial.assignment.cluster_by else None,
         exposed=drawn.exposed[unit],
         clean=clean,
+        received=received(trial, drawn.exposed)[unit, arm],
         order=order,
         seed=trial.seed,
     )

@@ -1,6 +1,12 @@
 """Simulated trials: a declared trial with made-up outcomes, dealt and measured like a real one."""
 
-from causal_sae.simulation.arms import acts, assumed_effects, inert_when_silent, untouched
+from causal_sae.simulation.arms import (
+    acts,
+    assumed_effects,
+    inert_when_silent,
+    received,
+    untouched,
+)
 from causal_sae.simulation.observations import deal, simulate
 from causal_sae.simulation.population import Assumptions, Drawn, NormalPopulation, Population, Shape
 from causal_sae.simulation.roster import Roster
@@ -16,6 +22,7 @@ __all__ = [
     "assumed_effects",
     "deal",
     "inert_when_silent",
+    "received",
     "simulate",
     "untouched",
 ]

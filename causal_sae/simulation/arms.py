@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from causal_sae.estimation.sparsity import edits_active_only
 from causal_sae.spec.interventions import Placebo, RandomDirection
 
 if TYPE_CHECKING:
+    from causal_sae.estimation.sample import Mask
     from causal_sae.spec import Outcome, Trial
     from causal_sae.spec.interventions import Arm
 
@@ -30,6 +33,25 @@ def acts(arm: Arm) -> bool:
 def inert_when_silent(arm: Arm) -> bool:
     """Whether the arm leaves a unit exactly as it is where the claim's features are silent."""
     return acts(arm) and edits_active_only(arm.intervention)
+
+
+def received(trial: Trial, exposed: Mask) -> Mask:
+    """[n, arms] whether each arm would change anything about each unit.
+
+    Parameters
+    ----------
+    trial:
+        Declares the arms.
+    exposed:
+        [n] whether the feature fires.
+    """
+    columns = [
+        exposed
+        if inert_when_silent(arm)
+        else np.full(len(exposed), arm.intervention.kind != "none", dtype=np.bool_)
+        for arm in trial.arms
+    ]
+    return np.column_stack(columns)
 
 
 def assumed_effects(trial: Trial) -> dict[str, float]:

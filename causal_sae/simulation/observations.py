@@ -9,6 +9,7 @@ import numpy as np
 from causal_sae.randomization.assignment import SCHEMES
 from causal_sae.randomization.dealing import Arms
 from causal_sae.randomness import generator
+from causal_sae.simulation.arms import received
 from causal_sae.simulation.population import Drawn, Population
 from causal_sae.simulation.roster import Roster
 from causal_sae.tables import OBSERVATIONS
@@ -79,6 +80,7 @@ def observed(
         "block": None if roster.block is None else roster.block[unit],
         "cluster": None if roster.cluster is None else roster.cluster[unit],
         "exposed": drawn.exposed[unit],
+        "received": received(trial, drawn.exposed)[unit, arm],
         "run_order": np.tile(np.arange(1, places + 1), len(roster)) if places > 1 else None,
         "status": "ok",
     }

@@ -76,3 +76,7 @@ def test_lin_says_when_the_covariates_means_matter(make_sample: Any) -> None:
         np.var(3 * x) / n / ESTIMATORS["lin"].fit(moved, 0.05).std_error ** 2, rel=0.3
     )
     assert ESTIMATORS["lin"].fit(same, 0.05).flags == ()
+    exact = make_sample(pd.DataFrame({"y": x, "z": z, "x": x}), ("x",))
+    assert ESTIMATORS["lin"].fit(exact, 0.05).estimate == pytest.approx(0.0, abs=1e-12)
+    nothing = make_sample(pd.DataFrame({"y": 0.0 * x, "z": z, "x": x}), ("x",))
+    assert ESTIMATORS["lin"].fit(nothing, 0.05).std_error == 0.0

@@ -177,6 +177,10 @@ def test_the_same_plan_gives_the_same_table_to_the_last_bit(declared):
             r"power\.cluster_size: units come in clusters",
         ),
         (
+            {"analysis": {"estimator": "logistic"}},
+            r"analysis\.estimator: the power of the estimator 'logistic' is not available yet",
+        ),
+        (
             {"outcomes": [{"name": "gap", "metric": "entropy"}]},
             "outcomes: power is that of the contrasts of primary outcomes",
         ),

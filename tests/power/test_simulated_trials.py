@@ -26,6 +26,25 @@ def test_the_short_way_gives_what_estimate_gives_to_the_last_bit(case):
         assert effects["reject"].to_list() == done.rejected[repetition].tolist()
 
 
+WITHIN = {"assignment": {"method": "crossover"}}
+
+
+@pytest.mark.parametrize(
+    ("estimator", "design"),
+    [
+        *(("crossover", WITHIN), ("mixed", WITHIN), ("wilcoxon", WITHIN)),
+        *(("wald", {}), ("anderson_rubin", {}), ("mann_whitney", {}), ("randomization", {})),
+    ],
+)
+def test_the_short_way_holds_without_a_formula(declared, make_units, estimator, design):
+    trial = declared(analysis={"estimator": estimator}, **design)
+    population = NormalPopulation(trial, {"gap": Assumptions(0.8, rho=0.5, active=0.7)})
+    done = repeat(trial, population, make_units(30), 1)
+    effects = estimate(trial, simulate(trial, population, make_units(30)))
+    assert effects["p_value"].to_list() == done.p_values[0].tolist()
+    assert effects["estimator"].to_list() == [estimator]
+
+
 def test_corrections_that_need_more_go_the_long_way(declared, make_units, cases):
     arms = cases["ancova of doses"].trial.arms
     trial = declared(

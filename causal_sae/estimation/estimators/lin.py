@@ -29,9 +29,9 @@ def fit(sample: Sample, alpha: float) -> Estimate:
     effect = robust(sample.outcome - sample.outcome.mean(), x, se_type=sample.se_type)
     if np.isnan(effect.std_error):
         return unknown("singular", *flags)
-    share = _of_means(sample.outcome, x, covariates) / effect.std_error**2
-    if share > SHARE:
-        flags = (*flags, f"covariate_means:{share:.2f}")
+    added = _of_means(sample.outcome, x, covariates)
+    if effect.std_error > 0 and added > SHARE * effect.std_error**2:
+        flags = (*flags, f"covariate_means:{added / effect.std_error**2:.2f}")
     return student(effect.estimate, effect.std_error, effect.df, alpha, flags)
 
 

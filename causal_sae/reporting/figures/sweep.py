@@ -57,13 +57,15 @@ def sweep_figure(table: pd.DataFrame, recommended: str | None, title: str) -> Fi
 
 
 def _draw(ax: Axes, table: pd.DataFrame, column: str, label: str, colour: str) -> None:
+    import seaborn as sns  # noqa: PLC0415 - half a second, for this figure
+
     x = np.arange(len(table))
     y = table[column].to_numpy(np.float64)
     error = table.get(f"{column}_se")
     if error is not None:
         reach = 2 * error.fillna(0).to_numpy(np.float64)
         ax.fill_between(x, y - reach, y + reach, color=colour, alpha=0.15, linewidth=0)
-    ax.plot(x, y, color=colour, marker="o", markersize=4, linewidth=1.4)
+    sns.lineplot(x=x, y=y, ax=ax, color=colour, marker="o", markersize=5, linewidth=1.4)
     ax.axhline(y[0], color=MUTED, linewidth=0.7, linestyle=(0, (2, 3)))
     ax.set_ylabel(label)
     ax.set_xticks(x, [])

@@ -27,6 +27,7 @@ from scipy import stats
 
 from causal_sae.estimation.sparsity import edits_active_only
 from causal_sae.power.closed_form import Vector, t_power, welch_df
+from causal_sae.power.exposed import exposed_power
 from causal_sae.simulation import Shape, assumed_effects, inert_when_silent, untouched
 from causal_sae.simulation.population import groups_span_arms
 
@@ -110,9 +111,14 @@ class Precision:
     std_error: Vector
     reported: Vector
     df: Vector
+    skewed: bool = False
+    """Whether the test allows for the skewness of the exposed units, ``df + 1`` of them."""
 
     def power(self, alpha: float) -> float:
         """Of the two-sided test against zero."""
+        if self.skewed:
+            exposed = np.nan_to_num(self.df) + 1
+            return self._mean(exposed_power(self.effect, self.std_error, exposed, alpha))
         found = t_power(self.effect, self.std_error, self.df, alpha, 2, self.reported)
         return self._mean(found)
 
@@ -146,7 +152,10 @@ def precision(question: Question, n: float, m: float) -> Precision:
 
 
 def _single(effect: float, std_error: float, reported: float, df: float) -> Precision:
-    return Precision(*(np.array([x]) for x in (1.0, effect, std_error, reported, df)))
+    one, mean, error, seen, freedom = (
+        np.array([x]) for x in (1.0, effect, std_error, reported, df)
+    )
+    return Precision(one, mean, error, seen, freedom)
 
 
 def _moments(question: Question, n: float, m: float) -> tuple[float, float, float]:
@@ -172,13 +181,16 @@ def _arm_variances(question: Question, n: float, m: float) -> tuple[tuple[float,
     icc = a.icc if layout.clusters or layout.blocks else 0.0
     spans = groups_span_arms(question.trial)
     blocked = bool(layout.blocks) and not layout.clusters
-    shapes, slopes, beside = [Shape(), Shape()], [0.0, 0.0], 0.0
+    shapes, slopes, beside, learnt = [Shape(), Shape()], [0.0, 0.0], 0.0, 1.0
     if question.estimator in ADJUSTING and CLEAN in question.trial.analysis.covariates:
         shapes = [_shape(question, arm) for arm in (question.treatment, question.reference)]
         # Block indicators leave the slope within blocks.
         inside = icc if blocked else 0.0
         own = [(shape.covariance - inside) / (1 - inside) for shape in shapes]
         slopes = [(n * own[0] + m * own[1]) / (n + m)] * 2
+        # Slopes are estimated: on average that adds this much (Cochran 1957).
+        k, units = len(question.trial.analysis.covariates), n + m
+        learnt = 1 + k / (units - k - 3) if units > k + 4 else np.nan
         if question.estimator == "lin":
             slopes, beside = own, a.sd**2 * (own[0] - own[1]) ** 2 / (n + m)
     factor = layout.block_factor if blocked else 1.0
@@ -191,7 +203,7 @@ def _arm_variances(question: Question, n: float, m: float) -> tuple[tuple[float,
         for b, shape in zip(slopes, shapes, strict=True)
     ]
     floor = 1e-12
-    found = [a.sd**2 * factor * max(v, floor) for v in left]
+    found = [a.sd**2 * factor * learnt * max(v, floor) for v in left]
     return (found[0], found[1]), beside
 
 
@@ -250,7 +262,7 @@ def _sparse(question: Question, n: float) -> Precision:
     std_error = np.sqrt(_change(question) / np.maximum(exposed, 1))
     effect = np.full(len(exposed), question.difference * a.effect)
     df = np.where(exposed >= 2, exposed - 1, np.nan)
-    return Precision(weight, effect, std_error, std_error, df)
+    return Precision(weight, effect, std_error, std_error, df, skewed=True)
 
 
 def _stratum(question: Question, n: float, m: float) -> Precision:

@@ -23,6 +23,22 @@ def test_simulated_power_is_that_of_the_formula(case):
         assert np.all(found > formula - 0.09)
 
 
+def test_caution_about_skewness_costs_power_among_few_exposed_units():
+    from causal_sae.estimation import skewness
+    from causal_sae.power.closed_form import one_sample
+    from causal_sae.power.exposed import exposed_power, untransformed
+
+    for m, least in ((12.0, 0.005), (40.0, 0.001)):
+        cautious = exposed_power(np.array([0.6]), np.array([1 / np.sqrt(m)]), np.array([m]), 0.05)
+        assert least < one_sample(0.6, m) - cautious[0] < 0.1
+    many = exposed_power(np.array([0.02]), np.array([0.01]), np.array([10000.0]), 0.05)
+    assert many[0] == pytest.approx(one_sample(0.02, 10000), abs=2e-3)
+    assert exposed_power(np.ones(1), np.ones(1), np.ones(1), 0.05)[0] == 0
+    for gamma in (-0.4, -1e-7, 0.0, 0.3):
+        found = untransformed(np.array([2.1]), np.array([gamma]))
+        assert found[0] == pytest.approx(skewness.untransformed(2.1, gamma), abs=1e-12)
+
+
 def test_any_and_all_are_those_of_the_simulation(cases):
     case = cases["crossover"]
     formula = case.plan.joint()

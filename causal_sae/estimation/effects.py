@@ -124,8 +124,7 @@ def effect_row(
     treatment, reference = sample.arms
     edit = trial.arm(contrast.treatment).intervention
     sparsity = sparsity_flags(edit, whole, trial.within_unit)
-    if "finite_population_exact" not in fitted.flags:  # what is known has no interval
-        notes = (*notes, *skewness_flags(name, whole))
+    notes = (*notes, *skewness_flags(name, whole, "finite_population_exact" in fitted.flags))
     unweighted = name != "enriched" and estimator.speaks_of == "all" and pool.unevenly_drawn(sample)
     notes = (*notes, "unweighted_sample") if unweighted else notes
     means = pool.arm_means(sample) if name == "enriched" else (_mean(treatment), _mean(reference))

@@ -44,7 +44,7 @@ MEANS = frozenset(
 """Estimators of a mean difference whose interval is Student's."""
 
 
-def skewness_flags(name: str, sample: Sample) -> tuple[str, ...]:
+def skewness_flags(name: str, sample: Sample, known: bool = False) -> tuple[str, ...]:
     """``skewed`` where the estimate's own distribution is too skewed for Student's t.
 
     A mean of n values with skewness g has the skewness g / root n, and the error rate of a t-test
@@ -57,8 +57,10 @@ def skewness_flags(name: str, sample: Sample) -> tuple[str, ...]:
         The estimator.
     sample:
         The units analysed.
+    known:
+        Whether the effect is known, and so has no interval.
     """
-    if name not in MEANS or len(sample) < 4:
+    if known or name not in MEANS or len(sample) < 4:
         return ()
     pairs = _differences(sample)
     if pairs is not None:

@@ -17,12 +17,13 @@ from benchmarks.calibration.measure import ALPHA
 from benchmarks.calibration.verdicts import tolerance
 
 COLOURS = {"holds": "#1b7837", "conservative": "#2166ac", "does not hold": "#b2182b", "": "#999999"}
-GROUPS: tuple[tuple[str, ...], ...] = (
-    ("plain",),
-    ("blocked", "clustered", "blocked and clustered", "family"),
-    ("within-unit",),
-)
-"""Columns of the figure, by structure."""
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "Units dealt one by one": ("plain",),
+    "Blocks and clusters": ("blocked", "clustered", "blocked and clustered"),
+    "Every unit in both arms": ("within-unit",),
+}
+"""Columns of the figure: estimators by structure. All other rows stand in one more column."""
+OTHERS = "Guardrails, effect sizes, families"
 TICKS = (0.0, 0.01, 0.05, 0.1, 0.2, 0.4)
 
 
@@ -36,12 +37,17 @@ def draw(table: pd.DataFrame, path: Path) -> None:
     path:
         A png.
     """
-    columns = [table[table["structure"].isin(group)] for group in GROUPS]
-    longest = max(_height(column) for column in columns)
-    figure, axes = plt.subplots(1, len(columns), figsize=(19, 1.3 + 0.168 * longest))
-    for axis, rows, group in zip(axes, columns, GROUPS, strict=True):
+    estimators = table["part"] == "estimator"
+    columns = {
+        title: table[estimators & table["structure"].isin(structures)]
+        for title, structures in COLUMNS.items()
+    }
+    columns[OTHERS] = table[~estimators]
+    longest = max(_height(column) for column in columns.values())
+    figure, axes = plt.subplots(1, len(columns), figsize=(24, 1.3 + 0.168 * longest))
+    for axis, (title, rows) in zip(axes, columns.items(), strict=True):
         _column(axis, rows, longest)
-        axis.set_title(_title(group), fontsize=11, loc="left", fontweight="bold")
+        axis.set_title(title, fontsize=11, loc="left", fontweight="bold")
     marks = [_mark("o", True), _mark("D", False)]
     texts = ["true hypotheses rejected", "intervals that leave out the truth"]
     for verdict, colour in list(COLOURS.items())[:3]:
@@ -52,14 +58,6 @@ def draw(table: pd.DataFrame, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100, metadata={"Software": None})
     plt.close(figure)
-
-
-def _title(group: tuple[str, ...]) -> str:
-    names = {
-        ("plain",): "Units dealt one by one",
-        ("within-unit",): "Every unit in both arms",
-    }
-    return names.get(group, "Blocks, clusters; families of tests")
 
 
 def _mark(marker: str, filled: bool) -> plt.Line2D:

@@ -45,7 +45,22 @@ a table of observations; the largest relative difference was {error:.0e}.
 The grey band is where a rate of 5% would fall.
 """
 
-READING = """## Worlds
+READING = """Why they do not:
+
+- **Skewed effects of few units.** The mean of few lognormal values is not t-distributed. Arms of
+  equal size cancel the skewness; arms of unequal size and differences within units or pairs do not.
+  Zero-inflated outcomes are the same with fewer units: there `sparse`, which `auto` takes where it
+  can see which units are exposed, corrects for it.
+- **One treated unit in a block.** HC2 knows too little of the treatment's own variance where it is
+  larger than the reference's; `se_type: HC3` holds.
+- **Effects that vary with a covariate.** `lin` centres covariates at the sample's mean. Its
+  interval is about the effect at that mean, and leaves out that another sample's mean would differ;
+  `ancova` holds.
+- **Unequal clusters.** With 24 clusters or fewer the degrees of freedom are an approximation.
+- **Unequal spreads.** The rank-sum test and the pooled standard deviation of `hedges_g` and
+  `cohen_d` take both arms for equally variable; `glass_delta` and `cliff_delta` do not.
+
+## Worlds
 
 Arms are dealt as the design says, and effects are known in the population that units come from.
 
@@ -79,7 +94,7 @@ def write(table: pd.DataFrame, path: Path) -> None:
         high=ALPHA + reach,
         error=table["product_error"].max(),
     )
-    parts = [head, _failures(table), READING, _tables(table), _left_out()]
+    parts = [head, _by_estimator(table), _failures(table), READING, _tables(table), _left_out()]
     path.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
 
 
@@ -109,6 +124,29 @@ def summary(table: pd.DataFrame) -> str:
         f"{int(failing.sum())} do not; {len(unwarned(table))} of these are defaults without a "
         "warning."
     )
+
+
+def _by_estimator(table: pd.DataFrame) -> str:
+    """How many worlds each estimator holds in."""
+    lines = [
+        "## What holds",
+        "",
+        "In how many worlds each estimator's test and interval hold or err on the side of caution, "
+        "and in how many one of them does not.",
+        "",
+        "| estimator | designs | holds | conservative | does not hold |",
+        "| --- | --- | ---: | ---: | ---: |",
+    ]
+    rows = table[table["part"] == "estimator"]
+    for name, own in rows.groupby("subject", sort=False):
+        failing = fails(own)
+        verdicts = own[["type_1_verdict", "non_coverage_verdict"]]
+        careful = verdicts.eq("conservative").any(axis=1) & ~failing
+        counts = [int((~failing & ~careful).sum()), int(careful.sum()), int(failing.sum())]
+        designs = ", ".join(dict.fromkeys(own["structure"]))
+        cells = " | ".join(str(count) if count else "" for count in counts)
+        lines.append(f"| `{name}` | {designs} | {cells} |")
+    return "\n".join([*lines, ""])
 
 
 def _failures(table: pd.DataFrame) -> str:

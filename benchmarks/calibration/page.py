@@ -45,7 +45,10 @@ a table of observations; the largest relative difference was {error:.0e}.
 The grey band is where a rate of 5% would fall.
 """
 
-READING = """Why they do not:
+READING = """A warning is named when at least half of the samples raise it. Rows of guardrails and
+effect sizes carry the flags of the estimate that they stand beside.
+
+Why they do not:
 
 - **Skewed effects of few units.** The mean of few lognormal values is not t-distributed. Arms of
   equal size cancel the skewness; arms of unequal size and differences within units or pairs do not.

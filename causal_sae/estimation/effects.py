@@ -13,6 +13,7 @@ from causal_sae.estimation import pool
 from causal_sae.estimation.choice import check_analysis, choose, choose_for, structure
 from causal_sae.estimation.contrasts import Contrast, analysed, exposed_stratum, unit_values
 from causal_sae.estimation.effect_sizes import declared_size, effect_size
+from causal_sae.estimation.effect_sizes.standardised_means import spread_flags
 from causal_sae.estimation.finite_population import is_known, known_effect
 from causal_sae.estimation.guardrails import (
     against_margin,
@@ -114,7 +115,7 @@ def effect_row(
     if estimator.incomplete and trial.within_unit:
         whole, _ = complete_pairs(sample)
     size = effect_size(whole, fitted, structure(trial), alpha, wanted, estimator.instrument)
-    if name == "enriched" and isinstance(wanted, str):
+    if estimator.weighted and isinstance(wanted, str):
         size = pool.effect_size(sample, fitted)
     if is_known(trial):
         fitted = known_effect(trial, contrast, sample, fitted, notes)
@@ -123,23 +124,23 @@ def effect_row(
         fitted = against_margin(fitted, contrast.outcome, beyond)
     treatment, reference = sample.arms
     edit = trial.arm(contrast.treatment).intervention
-    sparsity = sparsity_flags(edit, whole, trial.within_unit)
-    notes = (*notes, *skewness_flags(name, whole, "finite_population_exact" in fitted.flags))
-    unweighted = name != "enriched" and estimator.speaks_of == "all" and pool.unevenly_drawn(sample)
+    notes = (*notes, *sparsity_flags(edit, whole, trial.within_unit))
+    if estimator.students and "finite_population_exact" not in fitted.flags:
+        notes = (*notes, *skewness_flags(whole))
+    unweighted = pool.unevenly_drawn(sample) and not estimator.weighted
+    unweighted = unweighted and estimator.speaks_of == "all"
     notes = (*notes, "unweighted_sample") if unweighted else notes
-    means = pool.arm_means(sample) if name == "enriched" else (_mean(treatment), _mean(reference))
-    if name in {"sparse", "enriched"}:  # its interval is made for them
-        sparsity = tuple(code for code in sparsity if codes.name(code) != "zero_inflated")
-    of_draws = name == "placebo_draws"  # it speaks of all draws that could have been made
-    notes = tuple(n for n in notes if not (of_draws and codes.name(n) == "fixed_draws"))
-    inference = asdict(fitted.flagged(*notes, *sparsity))
+    notes = (*notes, *spread_flags(size.kind, whole))
+    notes = tuple(note for note in notes if codes.name(note) not in estimator.copes_with)
+    means = pool.arm_means(sample) if estimator.weighted else (_mean(treatment), _mean(reference))
+    inference = asdict(fitted.flagged(*notes))
+    whose = "drawn" if unweighted else estimator.speaks_of
     return {
         "outcome": contrast.outcome.name,
         "role": contrast.outcome.role,
         "treatment": contrast.treatment,
         "reference": contrast.reference,
-        "estimand": _estimand(trial, "drawn" if unweighted else estimator.speaks_of)
-        + (", placebos at random" if of_draws else ""),
+        "estimand": ", ".join(filter(None, (_estimand(trial, whose), estimator.claim))),
         "estimator": name,
         "n_treatment": len(treatment),
         "n_reference": len(reference),

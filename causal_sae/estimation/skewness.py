@@ -32,19 +32,13 @@ class Limits:
 
 
 ASYMMETRIC = 0.2
-"""From this standardised skewness of an estimate on, Student's t is off by more than about 1.5%."""
+"""From this standardised skewness of an estimate on Student's t is warned of: there a 95% interval
+leaves out 5.9% (the mean of 100 exponential values, 40,000 samples), at twice as much 8%."""
 SURE = 2.0
 """A sample's skewness is taken for real beyond this many of its standard errors."""
-MEANS = frozenset(
-    {
-        *("welch", "difference_in_means", "ancova", "lin", "block", "fixed_effects", "cluster"),
-        *("paired", "crossover", "mixed", "cace", "dowhy", "logistic", "poisson"),
-    }
-)
-"""Estimators of a mean difference whose interval is Student's."""
 
 
-def skewness_flags(name: str, sample: Sample, known: bool = False) -> tuple[str, ...]:
+def skewness_flags(sample: Sample) -> tuple[str, ...]:
     """``skewed`` where the estimate's own distribution is too skewed for Student's t.
 
     A mean of n values with skewness g has the skewness g / root n, and the error rate of a t-test
@@ -53,24 +47,25 @@ def skewness_flags(name: str, sample: Sample, known: bool = False) -> tuple[str,
 
     Parameters
     ----------
-    name:
-        The estimator.
     sample:
         The units analysed.
-    known:
-        Whether the effect is known, and so has no interval.
     """
-    if known or name not in MEANS or len(sample) < 4:
+    if len(sample) < 4:
         return ()
     pairs = _differences(sample)
     if pairs is not None:
-        measures = [(skewness(pairs) / np.sqrt(len(pairs)), np.sqrt(6) / len(pairs))]
+        measures = [tuple(x / np.sqrt(len(pairs)) for x in (skewness(pairs), _noise(len(pairs))))]
     else:
         own, noise = _of_two(*sample.arms)  # third moments of two samples: half as trustworthy
         measures = [(own if abs(own) > 2 * ASYMMETRIC else 0.0, noise)]
         measures.append(_of_one_shape(*sample.arms))
     sure = [found for found, noise in measures if abs(found) > max(ASYMMETRIC, SURE * noise)]
     return (f"skewed:{max(sure, key=abs):.2f}",) if sure else ()
+
+
+def _noise(n: int) -> float:
+    """The standard error of the skewness of n normal values (Fisher 1930)."""
+    return float(np.sqrt(6 * (n - 2) / ((n + 1) * (n + 3))))
 
 
 def _differences(sample: Sample) -> Vector | None:

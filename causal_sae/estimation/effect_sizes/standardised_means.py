@@ -12,7 +12,10 @@ from scipy import special
 
 from causal_sae.estimation.effect_sizes.base import Analysed, EffectSize, missing, rescaled
 from causal_sae.estimation.effect_sizes.noncentral_t import noncentrality_interval
-from causal_sae.estimation.sample import Vector, differences
+from causal_sae.estimation.sample import Sample, Vector, differences
+
+FAR_APART = 2.0
+"""From this ratio of the arms' standard deviations on, pooling them is warned of."""
 
 
 def of_hedges_g(analysis: Analysed) -> EffectSize:
@@ -59,6 +62,14 @@ def pooled_sd(treatment: Vector, reference: Vector) -> tuple[float, float]:
     return float(np.sqrt(squares / df)), float(df)
 
 
+def spread_flags(kind: str, sample: Sample) -> tuple[str, ...]:
+    """``unequal_spread`` where an interval pools standard deviations that are far apart."""
+    if kind not in {"hedges_g", "cohen_d"} or min(map(len, sample.arms)) < 2:
+        return ()
+    low, high = sorted(float(arm.std(ddof=1)) for arm in sample.arms)
+    return (f"unequal_spread:{high / low:.1f}",) if high >= FAR_APART * low > 0 else ()
+
+
 def small_sample_factor(df: float) -> float:
     """Hedges' exact correction of the bias of Cohen's d (Hedges 1981)."""
     return float(
@@ -94,14 +105,10 @@ def cohen_d(treatment: Vector, reference: Vector, alpha: float) -> EffectSize:
     alpha:
         The interval has level ``1 - alpha``.
     """
-    import pingouin as pg  # noqa: PLC0415 - takes a second
-
     sd, df = pooled_sd(treatment, reference)
     if not sd > 0:
         return missing("cohen_d")
-    # pingouin's own intervals of d are approximate, and its g has an approximate correction.
-    value = float(pg.compute_effsize(treatment, reference, eftype="cohen"))
-    _, low, high = _standardised(treatment, reference, sd, df, alpha)
+    value, low, high = _standardised(treatment, reference, sd, df, alpha)
     return EffectSize(value, "cohen_d", low, high)
 
 

@@ -42,4 +42,6 @@ def beyond(sample: Sample, effect: float, side: int) -> float:
     return float(stats.t.sf(side * both.statistic(effect), both.df))
 
 
-ESTIMATOR = Estimator(fit, frozenset({"plain"}), covariates="none", beyond=beyond, instrument=True)
+ESTIMATOR = Estimator(
+    fit, frozenset({"plain"}), covariates="none", beyond=beyond, instrument=True, students=False
+)

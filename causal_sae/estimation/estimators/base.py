@@ -35,6 +35,14 @@ class Estimator:
     and the effect is that of the exposed."""
     incomplete: bool = False
     """Whether it can use units of a design within units that lack an outcome in one arm."""
+    students: bool = True
+    """Whether its interval is Student's for a mean, which long tails spoil."""
+    weighted: bool = False
+    """Whether units drawn from a pool count by the inverse of their probability."""
+    copes_with: frozenset[str] = frozenset()
+    """Flags about the sample that do not concern it, because it is made for such samples."""
+    claim: str = ""
+    """What it claims beyond the estimand's strategy and population."""
 
     @property
     def speaks_of(self) -> Literal["all", "exposed"]:

@@ -65,4 +65,4 @@ def identified(both: Arms) -> float:
     return float(estimate.value)
 
 
-ESTIMATOR = Estimator(fit, frozenset({"plain"}), covariates="none", instrument=True)
+ESTIMATOR = Estimator(fit, frozenset({"plain"}), covariates="none", instrument=True, students=False)

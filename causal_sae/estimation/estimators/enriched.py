@@ -192,4 +192,7 @@ ESTIMATOR = Estimator(
     fit,
     frozenset({"plain", "blocked", "clustered", "blocked and clustered", "within-unit"}),
     covariates="allowed",
+    students=False,
+    weighted=True,
+    copes_with=frozenset({"zero_inflated"}),
 )

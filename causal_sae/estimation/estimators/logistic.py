@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from causal_sae.estimation.estimators import welch
 from causal_sae.estimation.estimators.base import Estimator
-from causal_sae.estimation.inference import Estimate, student, unknown
+from causal_sae.estimation.estimators.g_computation import difference
+from causal_sae.estimation.inference import Estimate
 from causal_sae.estimation.sample import Sample
 from causal_sae.estimation.separation import separated
-from causal_sae.estimation.standardisation import BINOMIAL, columns, standardised
+from causal_sae.estimation.standardisation import BINOMIAL
 
 
 def applies(sample: Sample) -> bool:
@@ -30,16 +30,7 @@ def applies(sample: Sample) -> bool:
 
 def fit(sample: Sample, alpha: float) -> Estimate:
     """The risk difference at the covariates of all units; :func:`applies` is expected to hold."""
-    if min(map(len, sample.arms)) < 2:
-        return unknown("too_few_units")
-    x, flags = columns(sample)
-    if len(sample) <= x.shape[1]:
-        return unknown("singular", *flags)
-    if separated(sample.outcome, x):
-        return welch.fit(sample, alpha).flagged(*flags, "separation")
-    risks = standardised(sample.outcome, x, BINOMIAL)
-    difference, std_error = risks.treatment - risks.reference, risks.std_error((1.0, -1.0))
-    return student(difference, std_error, risks.df, alpha, flags)
+    return difference(sample, alpha, BINOMIAL, separated, "separation")
 
 
 ESTIMATOR = Estimator(fit, frozenset({"plain"}), covariates="allowed", applies=applies)

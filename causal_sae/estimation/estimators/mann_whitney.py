@@ -185,4 +185,4 @@ def _pairs_above(treatment: Vector, ordered: Vector, at: float) -> int:
     return int(np.searchsorted(ordered, treatment - at, side="left").sum())
 
 
-ESTIMATOR = Estimator(fit, frozenset({"plain"}), covariates="none", beyond=beyond)
+ESTIMATOR = Estimator(fit, frozenset({"plain"}), covariates="none", beyond=beyond, students=False)

@@ -104,5 +104,10 @@ def _changed(sample: Sample) -> tuple[int, int]:
 
 
 ESTIMATOR = Estimator(
-    fit, frozenset({"within-unit"}), covariates="allowed", beyond=beyond, applies=applies
+    fit,
+    frozenset({"within-unit"}),
+    covariates="allowed",
+    beyond=beyond,
+    applies=applies,
+    students=False,
 )

@@ -157,4 +157,12 @@ def _one_draw_each(drawn: Matrix, most: int, rng: np.random.Generator) -> Matrix
     return kept
 
 
-ESTIMATOR = Estimator(fit, frozenset({"plain", "within-unit"}), covariates="none", beyond=beyond)
+ESTIMATOR = Estimator(
+    fit,
+    frozenset({"plain", "within-unit"}),
+    covariates="none",
+    beyond=beyond,
+    students=False,
+    copes_with=frozenset({"fixed_draws"}),
+    claim="placebos at random",
+)

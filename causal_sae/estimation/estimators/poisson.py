@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from causal_sae.estimation.estimators import welch
 from causal_sae.estimation.estimators.base import Estimator
-from causal_sae.estimation.inference import Estimate, student, unknown
+from causal_sae.estimation.estimators.g_computation import difference
+from causal_sae.estimation.inference import Estimate
 from causal_sae.estimation.sample import Sample
 from causal_sae.estimation.separation import zeros_separated
-from causal_sae.estimation.standardisation import POISSON, columns, standardised
+from causal_sae.estimation.standardisation import POISSON
 
 
 def applies(sample: Sample) -> bool:
@@ -30,16 +30,7 @@ def applies(sample: Sample) -> bool:
 
 def fit(sample: Sample, alpha: float) -> Estimate:
     """The difference of mean counts at the covariates of all units; counts are expected."""
-    if min(map(len, sample.arms)) < 2:
-        return unknown("too_few_units")
-    x, flags = columns(sample)
-    if len(sample) <= x.shape[1]:
-        return unknown("singular", *flags)
-    if zeros_separated(sample.outcome, x):
-        return welch.fit(sample, alpha).flagged(*flags, "zero_counts")
-    counts = standardised(sample.outcome, x, POISSON)
-    difference, std_error = counts.treatment - counts.reference, counts.std_error((1.0, -1.0))
-    return student(difference, std_error, counts.df, alpha, flags)
+    return difference(sample, alpha, POISSON, zeros_separated, "zero_counts")
 
 
 ESTIMATOR = Estimator(fit, frozenset({"plain"}), covariates="allowed", applies=applies)

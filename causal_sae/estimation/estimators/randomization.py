@@ -164,4 +164,5 @@ ESTIMATOR = Estimator(
     frozenset({"plain", "blocked", "clustered", "blocked and clustered", "within-unit"}),
     covariates="none",
     beyond=beyond,
+    students=False,
 )

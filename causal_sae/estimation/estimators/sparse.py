@@ -106,4 +106,11 @@ def combined(share: float, rate: Interval, mean: float, effect: Interval) -> Int
     return (max(low, rate[0] * effect[0]) if effect[0] > 0 else min(low, 0.0)), high
 
 
-ESTIMATOR = Estimator(fit, frozenset({"within-unit"}), covariates="allowed", applies=applies)
+ESTIMATOR = Estimator(
+    fit,
+    frozenset({"within-unit"}),
+    covariates="allowed",
+    applies=applies,
+    students=False,
+    copes_with=frozenset({"zero_inflated"}),
+)

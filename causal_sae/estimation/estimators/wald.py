@@ -22,4 +22,4 @@ def fit(sample: Sample, alpha: float) -> Estimate:
     return both if isinstance(both, Estimate) else instruments.wald(both, alpha)
 
 
-ESTIMATOR = Estimator(fit, frozenset({"plain"}), covariates="none", instrument=True)
+ESTIMATOR = Estimator(fit, frozenset({"plain"}), covariates="none", instrument=True, students=False)

@@ -219,4 +219,6 @@ def _jump(points: Vector, holds: Callable[[float], bool], _ends: tuple[float, fl
     return float(points[first])
 
 
-ESTIMATOR = Estimator(fit, frozenset({"within-unit"}), covariates="allowed", beyond=beyond)
+ESTIMATOR = Estimator(
+    fit, frozenset({"within-unit"}), covariates="allowed", beyond=beyond, students=False
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -175,3 +175,40 @@ def flag_meaning(flag: str, meanings: Mapping[str, str]) -> str:
         return sentence
     told, times = re.subn(r"\b[Tt]his (?:many|share)\b", number.strip(), sentence, count=1)
     return told if times else f"({number.strip()}) {sentence}"
+
+
+@dataclass(frozen=True)
+class FlagNote:
+    """What one flag says, and of which rows: each flag is explained once, with all its numbers."""
+
+    sentence: str
+    rows: tuple[Effect, ...]
+
+    @property
+    def where(self) -> list[str]:
+        """The contrasts and outcomes that carry it."""
+        return [f"{row.contrast} on {row.outcome}" for row in self.rows]
+
+
+def flag_notes(
+    flagged: Iterable[tuple[Effect, str]], meanings: Mapping[str, str]
+) -> dict[str, FlagNote]:
+    """Code of a flag, without its number -> its note, in the order in which the codes come.
+
+    Parameters
+    ----------
+    flagged:
+        Rows with one flag each, such as ``few_active:12``.
+    meanings:
+        Code to sentence.
+    """
+    found: dict[str, list[tuple[Effect, str]]] = {}
+    for row, flag in flagged:
+        name, _, number = flag.partition(":")
+        found.setdefault(name, []).append((row, number))
+    notes = {}
+    for name, pairs in found.items():
+        told = ", ".join(dict.fromkeys(number for _, number in pairs if number))
+        sentence = flag_meaning(f"{name}:{told}" if told else name, meanings)
+        notes[name] = FlagNote(sentence, tuple(row for row, _ in pairs))
+    return notes

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from causal_sae.reporting import numbers, wording
-from causal_sae.reporting.effect import flag_meaning
+from causal_sae.reporting.effect import flag_notes
 from causal_sae.reporting.record import Flow, Manifest, TrialRecord, main_outcome, usable
 from causal_sae.spec.prompts import prompts_source
 
@@ -272,13 +272,8 @@ def _missing_from(row: pd.Series) -> dict[str, str]:
 
 def flags(effects: Sequence[Effect], meanings: Mapping[str, str]) -> dict[str, list[str]]:
     """What each flag means, and the contrasts that carry it."""
-    out: dict[str, list[str]] = {}
-    for effect in effects:
-        for flag in effect.notable_flags:
-            out.setdefault(flag_meaning(flag, meanings), []).append(
-                f"{effect.contrast} on {effect.outcome}"
-            )
-    return out
+    flagged = [(effect, flag) for effect in effects for flag in effect.notable_flags]
+    return {note.sentence: note.where for note in flag_notes(flagged, meanings).values()}
 
 
 def registration(trial: Trial, manifest: Manifest) -> str:

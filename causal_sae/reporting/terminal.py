@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from causal_sae.reporting import numbers, wording
 from causal_sae.reporting.claim import Status
-from causal_sae.reporting.effect import Effect, flag_meaning, read_effects
+from causal_sae.reporting.effect import Effect, flag_notes, read_effects
 from causal_sae.reporting.verdict import judge
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _add_outcome(
     table.add_row(head)
     for row in rows:
         name = Text(f"  {row.contrast}")
-        marks = ",".join(str(notes[flag]) for flag in row.notable_flags)
+        marks = ",".join(str(notes[flag.partition(":")[0]]) for flag in row.notable_flags)
         if marks:
             name.append(f" [{marks}]", style="yellow")
         table.add_row(name, *_cells(row, width), style="" if row.reject else "dim")
@@ -107,8 +107,9 @@ def _cells(row: Effect, width: int) -> list[str]:
 
 
 def _flag_numbers(rows: tuple[Effect, ...]) -> dict[str, int]:
-    flags = dict.fromkeys(flag for row in rows for flag in row.notable_flags)
-    return {flag: i for i, flag in enumerate(flags, start=1)}
+    """Code of a flag, without its number -> its footnote."""
+    flags = (flag.partition(":")[0] for row in rows for flag in row.notable_flags)
+    return {name: i for i, name in enumerate(dict.fromkeys(flags), start=1)}
 
 
 def _caption(rows: tuple[Effect, ...], notes: dict[str, int], meanings: Mapping[str, str]) -> Text:
@@ -119,7 +120,8 @@ def _caption(rows: tuple[Effect, ...], notes: dict[str, int], meanings: Mapping[
     rails = " For guardrails p tests the margin: ● harm excluded." if _margins(rows) else ""
     same = " Claims of no change: ● change excluded." if _equivalences(rows) else ""
     text = f"Treatment minus reference.{adjusted} ● rejected, ○ not, after adjustment.{rails}{same}"
-    explained = [f"[{i}] {flag_meaning(flag, meanings)}" for flag, i in notes.items()]
+    told = flag_notes(((row, flag) for row in rows for flag in row.notable_flags), meanings)
+    explained = [f"[{i}] {told[name].sentence}" for name, i in notes.items()]
     return Text("\n".join([text, *explained]))
 
 

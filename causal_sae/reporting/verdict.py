@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from causal_sae.reporting import numbers, wording
 from causal_sae.reporting.claim import Finding, Status, find, read_claims
-from causal_sae.reporting.effect import Effect, flag_meaning, read_effects
+from causal_sae.reporting.effect import Effect, flag_notes, read_effects
 from causal_sae.reporting.harm import Harm, assess_harm
 
 if TYPE_CHECKING:
@@ -175,11 +175,13 @@ def _caveats(record: TrialRecord, effects: Sequence[Effect]) -> tuple[str, ...]:
             "same was not tested."
         )
     out += [f"A refuter failed: {_clause(text)}" for text in _failed_refuters(record)]
-    flagged = dict.fromkeys(
-        f"{e.contrast} on {e.outcome}: {_clause(flag_meaning(flag, record.flag_meanings))}"
-        for e in effects
-        if e.role == "primary"
-        for flag in e.flag_list
+    flagged = [
+        (effect, flag)
+        for effect in effects
+        if effect.role == "primary"
+        for flag in effect.flag_list
         if flag.partition(":")[0] not in QUIET
-    )
-    return (*out, *flagged)
+    ]
+    notes = flag_notes(flagged, record.flag_meanings).values()
+    out += [f"{wording.listed(note.where)}: {_clause(note.sentence)}" for note in notes]
+    return tuple(out)

@@ -24,8 +24,8 @@ Estimates and standard errors under ``claim: finite`` are those of ``survey::svy
 strata and the finite population's correction; otherwise those of two-phase sampling
 (``survey::twophase``), but for terms of the order of one over the pool's size.
 
-Coverage of the nominal 95% with pools of 10,000: ``python tests/estimation/test_enriched.py``, and
-``docs/explanation/estimators.md`` for the figures.
+Coverage of the nominal 95% with pools of 10,000: ``docs/explanation/estimators.md`` has the
+figures, and ``python tests/estimation/test_enriched_coverage.py`` prints them anew.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ then all arms run only the layers above (:meth:`Host.resume`), in one batch.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -74,6 +75,9 @@ class Host:
     def __init__(self, model: LanguageModel, hook: HookPoint, route: Route = "suffix") -> None:
         self.model, self.hook, self.route = model, hook, route
         self._tree = NNsight(model.network)
+        # transformers 5.24 renamed the argument; both names are in use for years.
+        names = inspect.signature(model.network.forward).parameters
+        self._key = "cache" if "cache" in names else "past_key_values"
         self._blocks = self._module(hook.module.partition(f".{hook.layer}")[0])
         self._site = self._module(hook.module)
         self._bypass = None if hook.bypass is None else self._module(hook.bypass)
@@ -105,7 +109,7 @@ class Host:
         """
         site, block, hook = self._site, self._blocks[self.hook.layer], self.hook
         same = self._on_stream
-        inputs = _inputs(ids) | {"use_cache": memory is not None, "past_key_values": memory}
+        inputs = _inputs(ids) | self._remembering(memory)
         with torch.no_grad(), self._tree.trace(**inputs) as tracer:
             stream = None if same else block.input.save()
             activation = _value(site, hook).save()
@@ -174,7 +178,7 @@ class Host:
         skipped = self._skipped if suffix else 0
         replace = not (suffix and self._on_stream and skipped > 0)
         stream = activation if self._on_stream else at.stream
-        inputs = _inputs(at.ids) | {"past_key_values": memory, "use_cache": True}
+        inputs = _inputs(at.ids) | self._remembering(memory)
         with torch.no_grad(), tree.trace(**inputs, logits_to_keep=1):
             for number in range(skipped):
                 self._blocks[number].skip(stream)
@@ -212,8 +216,7 @@ class Host:
         inputs = {
             "input_ids": ids[:, None],
             "position_ids": torch.full_like(ids[:, None], length),
-            "past_key_values": memory,
-            "use_cache": True,
+            **self._remembering(memory),
         }
         with torch.no_grad(), tree.trace(**inputs, logits_to_keep=1):
             before = _value(site, hook)
@@ -229,6 +232,10 @@ class Host:
         from transformers import DynamicCache  # noqa: PLC0415 - loads with the first generation
 
         return DynamicCache(config=self.model.network.config)
+
+    def _remembering(self, memory: Memory | None) -> dict[str, Any]:
+        """The arguments that give the network its memory, or none."""
+        return {"use_cache": False} if memory is None else {"use_cache": True, self._key: memory}
 
 
 def site_of(hook: HookPoint) -> str:

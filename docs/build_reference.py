@@ -130,7 +130,7 @@ def metrics() -> str:
     rows = []
     for kind in get_args(get_args(outcomes.Outcome)[0]):
         name = str(kind.model_fields["metric"].default)
-        shared = {"name", "role", "margin", "harm", "bounds", "metric"}
+        shared = {"name", "role", "margin", "harm", "expect", "bounds", "metric"}
         keys = ", ".join(f"`{key}`" for key in kind.model_fields if key not in shared)
         read = [*(["next token"] if name in METRICS else []), *(["text"] * (name in TEXT_METRICS))]
         rows.append((f"`{name}`", plain(kind.__doc__), keys, " or ".join(read)))

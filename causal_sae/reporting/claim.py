@@ -27,6 +27,7 @@ Against = Literal["shown", "reversed", "same", "negligible", "open"]
 SAME_SHARE = 0.5
 """A placebo "did the same" when its interval shows that less than this part of the effect against
 control is specific to the treated features."""
+WAYS = {"increase": "an increase", "decrease": "a decrease"}
 STANDARDISED = frozenset({"hedges_g", "hedges_g_adjusted"})
 
 
@@ -91,13 +92,19 @@ def find(trial: Trial, claim: Claim, flow: Flow) -> Finding:
         return _equivalence(outcome, rows)
     if not claim.controls:
         return _against_placebo_only(trial, claim)
-    direction = math.copysign(1.0, claim.controls[0].estimate)
+    direction = _direction(outcome, claim.controls[0])
     open_rows = [e for e in claim.controls if _against(trial, e, direction) != "shown"]
     if open_rows:
         return _not_shown(trial, open_rows[0], direction)
     if claim.indirect:
         return _indirect(trial, claim)
     return _with_placebo(trial, claim, direction)
+
+
+def _direction(outcome: Outcome, first: Effect) -> float:
+    """The way in which the claim goes: as declared, or as its first contrast went."""
+    declared = {"increase": 1.0, "decrease": -1.0, None: first.estimate}
+    return math.copysign(1.0, declared[outcome.expect])
 
 
 def _equivalence(outcome: Outcome, rows: Sequence[Effect]) -> Finding:
@@ -121,7 +128,7 @@ def _equivalence(outcome: Outcome, rows: Sequence[Effect]) -> Finding:
 
 
 def _against_placebo_only(trial: Trial, claim: Claim) -> Finding:
-    direction = math.copysign(1.0, claim.placebos[0].estimate)
+    direction = _direction(trial.outcome(claim.outcome), claim.placebos[0])
     open_rows = [e for e in claim.placebos if _against(trial, e, direction) != "shown"]
     if open_rows:
         return _not_shown(trial, open_rows[0], direction)
@@ -191,6 +198,9 @@ def _not_shown(trial: Trial, e: Effect, direction: float) -> Finding:
             f"{about}, which leaves no room for the smallest effect that matters "
             f"({_planned(trial)})",
         )
+    expected = trial.outcome(e.outcome).expect
+    if verdict == "reversed" and expected is not None:
+        return Finding("did_not_hold", f"{about}, but the claim is of {WAYS[expected]}")
     if verdict == "reversed":
         return Finding("cannot_tell", f"{about}, in the other direction than against the others")
     excludes_zero = e.conf_low > 0 or e.conf_high < 0

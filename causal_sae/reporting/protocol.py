@@ -99,9 +99,14 @@ def _hypotheses(trial: Trial) -> Iterator[str]:
     primary = [outcome for outcome in trial.outcomes if outcome.role == "primary"]
     for outcome in primary or trial.outcomes:
         for treatment, reference in trial.contrasts:
+            verb = {"increase": "is higher under", "decrease": "is lower under"}
+            between = (
+                f"{verb[outcome.expect]} {treatment} than under"
+                if outcome.expect
+                else (f"differs between {treatment} and")
+            )
             yield (
-                f"{outcome.name} differs between {treatment} and {reference} "
-                "(null hypothesis: the mean difference is 0)."
+                f"{outcome.name} {between} {reference} (null hypothesis: the mean difference is 0)."
             )
 
 

@@ -44,6 +44,9 @@ class _Outcome(Spec):
     harm: Literal["increase", "decrease", "either"] = "increase"
     """For a guardrail: the direction that does harm. `either` is for any role: the claim is then
     that nothing changes by as much as the margin (equivalence)."""
+    expect: Literal["increase", "decrease"] | None = None
+    """The way in which the claim says that treatments move the outcome. Tests stay two-sided; an
+    effect shown to go the other way refutes the claim. Default: any difference is the claim."""
     bounds: tuple[float, float] | None = None
     """The lowest and the highest value that the outcome can take, where the metric does not say;
     they bound the effect of missing outcomes."""

@@ -284,3 +284,18 @@ def test_either_direction_can_harm(
     result = verdict(make, row, SAFE, spec=_unchanged("guardrail"))
     assert result.harm.guardrails[0].status == status
     assert "beyond the margin of 0.2 either way" in result.harm.sentence
+
+
+@pytest.mark.parametrize(
+    ("expect", "status"), [("decrease", "held"), ("increase", "did_not_hold"), (None, "held")]
+)
+def test_an_effect_the_other_way_refutes_a_claim_that_has_a_way(
+    make: Make, expect: str | None, status: str
+) -> None:
+    outcomes = [
+        {**outcome, "expect": expect} if outcome["name"] == "gap" else outcome
+        for outcome in declared()["outcomes"]
+    ]
+    result = verdict(make, SHAM, BEATS, SAFE, spec=declared(outcomes=outcomes))
+    assert result.status == status
+    assert ("but the claim is of an increase" in result.sentence) == (status == "did_not_hold")

@@ -152,6 +152,11 @@ def analysis(text: str) -> tuple[str, str]:
             "the outcome's units.",
         ),
         (
+            [("role: primary", "role: guardrail, margin: 1, expect: increase")],
+            "t.yaml:14:45: outcomes[0].expect: 'gap' claims that nothing (or no harm) happens, so "
+            "no way can be expected; remove `expect`.",
+        ),
+        (
             [("role: primary", "role: primary, bounds: [1, 0]")],
             "t.yaml:14:40: outcomes[0].bounds: the lower bound must be below the upper one, got 1 "
             "and 0.",

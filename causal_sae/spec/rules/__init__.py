@@ -50,6 +50,7 @@ RULES: tuple[Rule, ...] = (
     outcomes.primary_outcome,
     outcomes.margins_of_guardrails,
     outcomes.bounds_in_order,
+    outcomes.expectations_of_effects,
     analysis.estimator_fits_assignment,
     within_units.pairs_are_there,
     within_units.clusters_of_pairs_are_heeded,

@@ -93,6 +93,18 @@ def _pattern(path: FieldPath, pattern: str) -> Iterator[Problem]:
         )
 
 
+def expectations_of_effects(trial: Trial) -> Iterator[Problem]:
+    """Only an outcome that an effect is claimed on has a way to go."""
+    for i, outcome in enumerate(trial.outcomes):
+        if outcome.expect is not None and (outcome.role == "guardrail" or outcome.harm == "either"):
+            yield Problem(
+                ("outcomes", i, "expect"),
+                f"{outcome.name!r} claims that nothing (or no harm) happens, so no way can be "
+                "expected; remove `expect`.",
+                on_key=True,
+            )
+
+
 def bounds_in_order(trial: Trial) -> Iterator[Problem]:
     """The lowest value of an outcome is below its highest."""
     for i, outcome in enumerate(trial.outcomes):

@@ -109,9 +109,13 @@ class Cell:
 
 def fallback(world: World) -> str:
     """The estimator of a world's outcomes that another one is not for."""
-    if world.structure == "plain" and world.covariates:
-        return "ancova"
-    return PREFERRED[world.structure]
+    preferred = PREFERRED[world.structure]
+    return preferred if preferred == "cluster" or _clustered(world) else "hall"
+
+
+def _clustered(world: World) -> bool:
+    """Whether units within which arms are compared come in clusters."""
+    return world.name.startswith("clustered")
 
 
 def quantity(name: str, estimator: Estimator) -> str:
@@ -125,7 +129,7 @@ def fits(world: World, name: str, estimator: Estimator) -> bool:
         return False
     if name in SLOW and world.key not in SLOW[name]:
         return False
-    if world.structure not in estimator.structures:
+    if world.structure not in estimator.structures or (name == "hall" and _clustered(world)):
         return False
     if estimator.covariates == "allowed":
         return True

@@ -15,6 +15,7 @@ from benchmarks.calibration.cells import Cell
 from benchmarks.calibration.families import FamilyCell
 from benchmarks.calibration.margins import MarginCell
 from benchmarks.calibration.measure import Row
+from causal_sae.estimation import skewness
 from causal_sae.estimation.effect_sizes import KINDS
 from causal_sae.estimation.multiplicity import CORRECTIONS
 
@@ -35,6 +36,8 @@ def fingerprint(cell: AnyCell) -> str:
         return fingerprint(cell.cell)
     if isinstance(cell, Cell):
         measured = inspect.getsource(inspect.getmodule(cell.estimator.fit) or Cell)
+        if skewness.__name__ in measured:
+            measured += inspect.getsource(skewness)
     elif isinstance(cell, FamilyCell):
         adjust = CORRECTIONS[cell.method].adjust
         measured = inspect.getsource(inspect.getmodule(inspect.unwrap(adjust)) or FamilyCell)

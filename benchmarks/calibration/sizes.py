@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -62,6 +62,7 @@ PAIRED_BINARY = {
 }
 TRUTHS: dict[str, dict[str, float]] = {
     "hedges_g": STANDARDISED,
+    "hedges_g_av": {**STANDARDISED, "plain: heteroscedastic, 20 and 40": 1.5 / np.sqrt(5)},
     "cohen_d": STANDARDISED,
     "glass_delta": {**STANDARDISED, "plain: heteroscedastic, 20 and 40": 1.5},
     "cohen_dz": {
@@ -84,24 +85,36 @@ NULLS = {"cles": 0.5, "risk_ratio": 1.0, "odds_ratio": 1.0, "rate_ratio": 1.0}
 """The effect size where there is no effect; 0 where it is not here."""
 
 
+AUTOMATIC = frozenset({"hedges_g_av", "cohen_dz", "risk_difference"})
+"""The kinds that ``auto`` takes."""
+
+
 @dataclass(frozen=True)
 class SizeCell:
     """One kind of effect size in one world."""
 
     kind: str
     world: World
+    automatic: bool = False
+    """Whether the trial declares ``auto``, which takes this kind."""
 
     @property
     def key(self) -> str:
         """A name that no other cell has."""
-        return f"effect size {self.kind} | {self.world.key}"
+        return f"effect size {'auto, ' * self.automatic}{self.kind} | {self.world.key}"
 
 
 @cache
 def size_cells() -> tuple[SizeCell, ...]:
     """Every kind that a trial can declare, in the worlds whose truth is known."""
     worlds = {world.key: world for world in WORLDS}
-    return tuple(SizeCell(kind, worlds[key]) for kind in KINDS for key in TRUTHS.get(kind, {}))
+    declared = [SizeCell(kind, worlds[key]) for kind in KINDS for key in TRUTHS.get(kind, {})]
+    automatic = [
+        replace(cell, automatic=True)
+        for cell in declared
+        if cell.kind in AUTOMATIC and (cell.kind == "risk_difference" or "binary" not in cell.key)
+    ]
+    return (*declared, *automatic)
 
 
 def measure_size(cell: SizeCell, repetitions: int) -> Row:
@@ -113,11 +126,11 @@ def measure_size(cell: SizeCell, repetitions: int) -> Row:
     known = [int(np.sum(~np.isnan(outside))) for outside in (null, moved)]
     return Row(
         part="effect size",
-        subject=cell.kind,
+        subject=f"auto: {cell.kind}" if cell.automatic else cell.kind,
         structure=cell.world.structure,
         world=cell.world.name,
         quantity=cell.kind,
-        default=cell.kind in {"hedges_g", "cohen_dz", "risk_difference"},
+        default=cell.automatic,
         repetitions=repetitions,
         type_1=rates[0],
         type_1_verdict=verdict(rates[0], ALPHA, known[0]),
@@ -141,7 +154,8 @@ def _outside(cell: SizeCell, effect: bool, truth: float, repetitions: int) -> np
         if cell.world.structure == "within-unit":
             sample, _ = complete_pairs(sample)
         fitted = estimator.fit(sample, ALPHA)
-        size = effect_size(sample, fitted, cell.world.structure, ALPHA, cell.kind)
+        wanted = "auto" if cell.automatic else cell.kind
+        size = effect_size(sample, fitted, cell.world.structure, ALPHA, wanted)
         if size.kind == cell.kind and not (np.isnan(size.low) or np.isnan(size.high)):
             found[i] = float(not size.low <= truth <= size.high)
     return found

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from causal_sae.errors import Place, SpecError, did_you_mean
-from causal_sae.estimation.estimators import ESTIMATORS, Estimator, sparse
-from causal_sae.estimation.multiplicity import check_correction
+from causal_sae.estimation.estimators import ESTIMATORS, Estimator, hall, sparse
+from causal_sae.estimation.guardrails import has_margin
+from causal_sae.estimation.multiplicity import JOINT, check_correction
 from causal_sae.estimation.sparsity import edits_active_only
 from causal_sae.spec.rules.effect_sizes import effect_size_fits
 from causal_sae.spec.rules.enrichment import enrichment_errors
@@ -29,7 +30,7 @@ PREFERRED: dict[Structure, str] = {
     "blocked and clustered": "cluster",
     "plain": "welch",
 }
-"""What ``auto`` takes; ancova in a plain design with covariates."""
+"""What ``auto`` rests on; ancova in a plain design with covariates."""
 
 
 def structure(trial: Trial) -> Structure:
@@ -90,7 +91,10 @@ def choose_for(
     ``auto`` becomes ``sparse`` where it can see that units are untouched: every unit is in both
     arms, neither treatment nor reference edits anything where the feature is silent, and the units
     on which it is silent are exactly unchanged. It becomes ``enriched`` where units were drawn from
-    a pool.
+    a pool, and otherwise ``hall``: the design's own estimator with limits for skewed outcomes,
+    unless there are clusters, or a correction that needs Student's statistics.
+
+    Where the outcome has a margin each limit has to hold alone, and the estimator is made so.
 
     Parameters
     ----------
@@ -101,19 +105,41 @@ def choose_for(
     declared:
         Another estimator than the trial's own: one of its supplementary ones.
     """
+    name, estimator = _chosen(trial, contrast, sample, declared)
+    return name, estimator.for_margins if has_margin(contrast.outcome) else estimator
+
+
+def _chosen(
+    trial: Trial, contrast: Contrast, sample: Sample, declared: str | None
+) -> tuple[str, Estimator]:
     name, estimator = choose(trial, declared)
     pair = (contrast.treatment, contrast.reference)
     elsewhere = name == "placebo_draws" and not against_draws(trial, *pair)
     if elsewhere or (estimator.applies is not None and not estimator.applies(sample)):
-        return automatic(trial), ESTIMATORS[automatic(trial)]
-    automatically = (declared or trial.analysis.estimator) == "auto"
-    if automatically and sample.pool is not None:
+        name, estimator = automatic(trial), ESTIMATORS[automatic(trial)]
+    elif (declared or trial.analysis.estimator) != "auto":
+        return name, estimator
+    if sample.pool is not None:
         return "enriched", ESTIMATORS["enriched"]
-    edits = [trial.arm(arm).intervention for arm in (contrast.treatment, contrast.reference)]
+    edits = [trial.arm(arm).intervention for arm in pair]
     inert = edits_active_only(edits[0]) and (edits[1].kind == "none" or edits_active_only(edits[1]))
-    if automatically and name == "paired" and inert and sparse.applies(sample):
+    if name == "paired" and inert and sparse.applies(sample):
         return "sparse", sparse.ESTIMATOR
-    return name, estimator
+    return ("hall", hall.ESTIMATOR) if allows_skewness(trial, name) else (name, estimator)
+
+
+def allows_skewness(trial: Trial, name: str) -> bool:
+    """Whether ``auto`` gives the design's own estimator Hall's limits.
+
+    Parameters
+    ----------
+    trial:
+        Declares clusters and the correction.
+    name:
+        The estimator that ``auto`` stands for.
+    """
+    joint = trial.analysis.multiplicity.method in JOINT
+    return not joint and trial.assignment.cluster_by is None and name in hall.BASES
 
 
 def check_analysis(trial: Trial) -> None:

@@ -28,7 +28,7 @@ SAME_SHARE = 0.5
 """A placebo "did the same" when its interval shows that less than this part of the effect against
 control is specific to the treated features."""
 WAYS = {"increase": "an increase", "decrease": "a decrease"}
-STANDARDISED = frozenset({"hedges_g", "hedges_g_adjusted"})
+STANDARDISED = frozenset({"hedges_g", "hedges_g_av", "hedges_g_adjusted"})
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ CORRECTIONS = {
 }
 EFFECT_SIZES = {
     "hedges_g": "g",
+    "hedges_g_av": "g",
     "hedges_g_adjusted": "g",
     "cohen_d": "d",
     "cohen_dz": "dz",

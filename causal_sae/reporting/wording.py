@@ -58,6 +58,7 @@ METHODS = {
     "factorial": "Prompts were dealt evenly to the cells of crossed factors",
 }
 ESTIMATORS = {
+    "hall": "the design's own estimate, with an interval that allows for skewed outcomes",
     "welch": "difference in means with Welch's interval",
     "difference_in_means": "difference in means with HC2 standard errors",
     "ancova": "covariate-adjusted difference with HC2 standard errors",

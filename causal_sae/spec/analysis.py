@@ -12,6 +12,7 @@ from causal_sae.spec.base import Name, Spec
 
 Estimator = Literal[
     "auto",
+    "hall",
     "welch",
     "difference_in_means",
     "ancova",
@@ -55,6 +56,7 @@ Correction = Literal[
 SizeName = Literal[
     "auto",
     "hedges_g",
+    "hedges_g_av",
     "cohen_d",
     "glass_delta",
     "cohen_dz",

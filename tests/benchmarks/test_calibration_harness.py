@@ -70,7 +70,7 @@ def test_a_wrong_estimator_is_caught(fit, expected, monkeypatch):
     row = measure(wrong, 400)
     assert row.type_1_verdict == expected
     assert row.non_coverage_verdict == expected
-    assert row.default
+    assert not row.default
     assert row.product_error < 1e-12
 
 

@@ -98,7 +98,7 @@ def test_two_arms_in_a_row_of_doses_give_the_slope_between_them(
     arm = np.repeat(NAMES, 12)
     observations = make_observations(rng.normal(size=60) + (arm == "d2"), arm)
     entry = {"arms": ["d2", "d0", "d1"], "test": True}
-    trial = _trial(make_trial, contrasts=[["d2", "d0"]], dose_response=[entry])
+    trial = _trial(make_trial, contrasts=[["d2", "d0"]], dose_response=[entry], estimator="welch")
     effects = estimate(trial, observations)
     welch, slope = effects.iloc[0], effects.iloc[1]
     assert slope["treatment"] == "trend d1..d2"

@@ -320,7 +320,7 @@ def test_outcomes_that_a_kind_is_not_for_get_what_auto_takes(make_trial: Any) ->
         trial = make_trial(outcomes=outcomes, analysis={"effect_size": size})
         kinds[str(size)] = estimate(trial, table)["effect_size_kind"].tolist()
     assert list(kinds.values()) == [
-        ["odds_ratio", "hedges_g"],
+        ["odds_ratio", "hedges_g_av"],
         ["cliff_delta", "cliff_delta"],
         ["risk_difference", "sd_stated"],
     ]

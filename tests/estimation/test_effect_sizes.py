@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from causal_sae.estimation import effect_sizes
+from causal_sae.estimation import effect_sizes, estimate
 
 GOLDENS = Path(__file__).parents[1] / "goldens" / "estimation"
 SIZES = pd.read_csv(GOLDENS / "effect_sizes.csv").to_dict("records")
@@ -26,6 +26,33 @@ def test_agrees_with_effectsize(row: dict[str, Any], golden: Any) -> None:
     assert size.kind == row["kind"]
     assert size.value == pytest.approx(row["value"], abs=1e-9)
     assert (size.low, size.high) == pytest.approx((row["low"], row["high"]), abs=1e-6)
+
+
+def test_average_spread_agrees_with_effectsize(golden: Any) -> None:
+    """effectsize searches its limits by Nelder and Mead, to about 1e-6."""
+    for row in golden("hedges_g_av").to_dict("records"):
+        frame = golden(f"data_{row['data']}").astype(float)
+        arms = (frame.loc[frame["z"] == z, "y"].to_numpy() for z in (1, 0))
+        size = effect_sizes.hedges_g_av(*arms, row["alpha"])
+        assert size.value == pytest.approx(row["value"], abs=1e-9)
+        assert (size.low, size.high) == pytest.approx((row["low"], row["high"]), abs=1e-6)
+
+
+def test_auto_gives_no_interval_of_values_too_skewed_for_one(
+    make_trial: Any, make_observations: Any
+) -> None:
+    y = np.random.default_rng(0).lognormal(sigma=1.5, size=60)
+    table = make_observations(y, ["treated", "control"] * 30)
+    auto, declared = (
+        estimate(make_trial(analysis={"effect_size": kind}), table).iloc[0]
+        for kind in ("auto", "hedges_g_av")
+    )
+    assert auto["effect_size"] == declared["effect_size"]
+    assert np.isnan(auto["effect_size_low"])
+    assert np.isnan(auto["effect_size_high"])
+    assert declared["effect_size_low"] < declared["effect_size"] < declared["effect_size_high"]
+    for row in (auto, declared):
+        assert "skewed_values" in row["flags"]
 
 
 def test_noncentrality_limits_equal_r_roots(golden: Any) -> None:

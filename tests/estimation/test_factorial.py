@@ -149,6 +149,8 @@ def test_joint_tests_agree_with_r(make_trial: Any, golden: Any, data: str, covar
 
 # ---- with two arms they are the estimators of two arms ------------------------------------------
 
+BLOCK = {"estimator": "block"}
+
 
 @pytest.mark.parametrize(
     ("data", "design", "analysis"),
@@ -157,18 +159,18 @@ def test_joint_tests_agree_with_r(make_trial: Any, golden: Any, data: str, covar
         ("mtcars", {"method": "complete"}, {"estimator": "difference_in_means", "se_type": "HC3"}),
         ("mtcars", {"method": "complete"}, {"estimator": "ancova", "covariates": ["x", "w"]}),
         ("mtcars", {"method": "complete"}, {"estimator": "lin", "covariates": ["x", "w"]}),
-        ("blocked", {"method": "block", "block_by": ["block"]}, {}),
-        ("blocked", {"method": "block", "block_by": ["block"]}, {"covariates": ["x"]}),
+        ("blocked", {"method": "block", "block_by": ["block"]}, BLOCK),
+        ("blocked", {"method": "block", "block_by": ["block"]}, BLOCK | {"covariates": ["x"]}),
         ("blocked", {"method": "block", "block_by": ["block"]}, {"estimator": "fixed_effects"}),
-        ("uneven_blocks", {"method": "block", "block_by": ["block"]}, {}),
-        ("pairs", {"method": "block", "block_by": ["block"]}, {}),
+        ("uneven_blocks", {"method": "block", "block_by": ["block"]}, BLOCK),
+        ("pairs", {"method": "block", "block_by": ["block"]}, BLOCK),
         ("clustered", {"method": "cluster", "cluster_by": "cluster"}, {"covariates": ["x"]}),
         (
             "block_cluster_unequal",
             {"method": "block_cluster", "block_by": ["block"], "cluster_by": "cluster"},
             {},
         ),
-        ("paired", {"method": "crossover"}, {}),
+        ("paired", {"method": "crossover"}, {"estimator": "paired"}),
         ("paired", {"method": "crossover", "cluster_by": "cluster"}, {}),
     ],
 )

@@ -53,7 +53,7 @@ def test_bounds_are_the_estimator_on_the_extremes(rows_are_there: bool, make_tri
     table = _table(y, z)
     complete = table.assign(outcome="other", value=1.0 + np.arange(60))
     kept = table if rows_are_there else table[table["value"].notna()]
-    trial = make_trial(outcomes=[RATE, other])
+    trial = make_trial(outcomes=[RATE, other], analysis={"estimator": "welch"})
     (_, row), *rest = _rows(trial, pd.concat([kept, complete])).iterrows()
     assert not rest
     low = _welch(np.nan_to_num(y[z == 1], nan=0.0), np.nan_to_num(y[z == 0], nan=1.0))
@@ -156,9 +156,8 @@ def test_pairs_that_lack_an_arm_come_back_in_the_bounds(make_trial: Any) -> None
     rng = np.random.default_rng(2)
     y, z, units = rng.random(40), np.tile([1, 0], 20), np.arange(40) // 2
     y[[0, 2, 5]] = np.nan
-    row = _rows(
-        make_trial(outcomes=[RATE], assignment=CROSSOVER), _table(y, z, unit_id=units)
-    ).iloc[0]
+    paired = make_trial(outcomes=[RATE], assignment=CROSSOVER, analysis={"estimator": "paired"})
+    row = _rows(paired, _table(y, z, unit_id=units)).iloc[0]
     assert (row["missing_treatment"], row["missing_reference"]) == (2, 1)
     worst = np.where(np.isnan(y), np.where(z == 1, 0, 1), y)
     expected = stats.ttest_1samp(worst[z == 1] - worst[z == 0], 0)

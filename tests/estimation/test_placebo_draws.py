@@ -187,7 +187,7 @@ def _table(shift: float = 0.0) -> pd.DataFrame:
 def test_a_row_speaks_of_placebos_like_these_and_other_contrasts_stay(make_trial: Any) -> None:
     effects = estimate(make_trial(**DESIGN), _table()).set_index("reference")
     assert effects.loc["placebo", "estimator"] == "placebo_draws"
-    assert effects.loc["control", "estimator"] == "paired"
+    assert effects.loc["control", "estimator"] == "hall"
     assert "placebos at random" in effects.loc["placebo", "estimand"]
     assert "placebos at random" not in effects.loc["control", "estimand"]
     codes = split(effects.loc["placebo", "flags"])

@@ -129,9 +129,9 @@ def test_outcomes_that_are_not_counts_get_what_auto_takes(
 ) -> None:
     rng = np.random.default_rng(0)
     arms, x = ["treated", "control"] * 20, rng.normal(size=40)
-    expected = {"poisson": rng.poisson(2, 40), "ancova": rng.normal(size=40)}
+    expected = {"poisson": rng.poisson(2, 40), "hall": rng.normal(size=40)}
     for name, y in expected.items():
         table = make_observations(y.astype(float), arms, x=x)
         assert estimate(make_trial(analysis=POISSON), table)["estimator"].tolist() == [name]
     table = make_observations(rng.integers(0, 2, 40).astype(float), arms, x=x)
-    assert estimate(make_trial(analysis=POISSON), table)["estimator"].tolist() == ["ancova"]
+    assert estimate(make_trial(analysis=POISSON), table)["estimator"].tolist() == ["hall"]

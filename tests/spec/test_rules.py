@@ -164,8 +164,8 @@ def analysis(text: str) -> tuple[str, str]:
         (
             [design("crossover"), analysis("estimator: welch")],
             "t.yaml:17:23: analysis.estimator: 'welch' takes every row for a unit of its own, but "
-            "in a crossover each unit is in every arm; use one of auto, paired, crossover, mixed, "
-            "wilcoxon, mcnemar, placebo_draws, randomization.",
+            "in a crossover each unit is in every arm; use one of auto, hall, paired, crossover, "
+            "mixed, wilcoxon, mcnemar, placebo_draws, randomization.",
         ),
         (
             [design("latin_square"), analysis("estimator: dowhy")],

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from causal_sae.estimation.effect_sizes.base import (
     Analysed,
@@ -25,11 +28,14 @@ from causal_sae.estimation.effect_sizes.standardised_means import (
     cohen_dz,
     glass_delta,
     hedges_g,
+    hedges_g_av,
     of_cohen_d,
     of_cohen_dz,
     of_glass_delta,
     of_hedges_g,
+    of_hedges_g_av,
     small_sample_factor,
+    too_skewed,
 )
 from causal_sae.estimation.inference import Estimate
 from causal_sae.estimation.sample import Sample
@@ -47,6 +53,7 @@ __all__ = [
     "effect_size",
     "glass_delta",
     "hedges_g",
+    "hedges_g_av",
     "noncentrality_interval",
     "paired_risk_difference",
     "risk_difference",
@@ -55,6 +62,7 @@ __all__ = [
 
 KINDS: dict[str, Kind] = {
     "hedges_g": Kind(of_hedges_g, rescales=True),
+    "hedges_g_av": Kind(of_hedges_g_av, rescales=True),
     "cohen_d": Kind(of_cohen_d, rescales=True),
     "glass_delta": Kind(of_glass_delta, rescales=True),
     "cohen_dz": Kind(of_cohen_dz, rescales=True),
@@ -78,8 +86,10 @@ def effect_size(
 ) -> EffectSize:
     """The effect size that suits the outcome and the analysis.
 
-    ``auto`` is ``risk_difference`` for outcomes of 0 and 1, ``cohen_dz`` for pairs, ``hedges_g``
-    for two independent arms. An outcome that the kind wanted is not for gets what ``auto`` takes.
+    ``auto`` is ``risk_difference`` for outcomes of 0 and 1, ``cohen_dz`` for pairs,
+    ``hedges_g_av`` for two independent arms, ``hedges_g`` where the analysis adjusts; it has no
+    interval where the values are too skewed for one. An outcome that the kind wanted is not for
+    gets what ``auto`` takes.
 
     Parameters
     ----------
@@ -103,7 +113,9 @@ def effect_size(
         return rescaled(analysis, wanted, 1.0, "sd_stated")
     kind = KINDS.get(wanted)
     if kind is None or not _suits(kind, analysis):
-        kind = KINDS[_automatic(analysis)]
+        size = KINDS[_automatic(analysis)].of(analysis)
+        skewed = too_skewed(size.kind, sample) is not None
+        return replace(size, low=np.nan, high=np.nan) if skewed else size
     return kind.of(analysis)
 
 
@@ -133,4 +145,6 @@ def _suits(kind: Kind, analysis: Analysed) -> bool:
 def _automatic(analysis: Analysed) -> str:
     if binary(analysis.sample.outcome):
         return "risk_difference"
-    return "cohen_dz" if analysis.structure == "within-unit" else "hedges_g"
+    if analysis.structure == "within-unit":
+        return "cohen_dz"
+    return "hedges_g_av" if analysis.simple else "hedges_g"

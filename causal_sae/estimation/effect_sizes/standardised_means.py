@@ -13,9 +13,14 @@ from scipy import special
 from causal_sae.estimation.effect_sizes.base import Analysed, EffectSize, missing, rescaled
 from causal_sae.estimation.effect_sizes.noncentral_t import noncentrality_interval
 from causal_sae.estimation.sample import Sample, Vector, differences
+from causal_sae.estimation.skewness import skewness
 
 FAR_APART = 2.0
 """From this ratio of the arms' standard deviations on, pooling them is warned of."""
+TOO_SKEWED = 2.0
+"""From this skewness of the values on, no interval of their standard deviation can be trusted: of
+50 lognormal differences that of d_z left out 14%."""
+STANDARDISED = ("hedges_g", "cohen_d", "glass_delta")
 
 
 def of_hedges_g(analysis: Analysed) -> EffectSize:
@@ -25,6 +30,13 @@ def of_hedges_g(analysis: Analysed) -> EffectSize:
         return hedges_g(treatment, reference, analysis.alpha)
     sd, df = pooled_sd(treatment, reference)
     return rescaled(analysis, sd, small_sample_factor(df), "hedges_g_adjusted")
+
+
+def of_hedges_g_av(analysis: Analysed) -> EffectSize:
+    """Hedges g over the arms' average spread, where it is the difference of two arms' means."""
+    if not analysis.simple:
+        return of_hedges_g(analysis)
+    return hedges_g_av(*analysis.sample.arms, analysis.alpha)
 
 
 def of_cohen_d(analysis: Analysed) -> EffectSize:
@@ -63,11 +75,42 @@ def pooled_sd(treatment: Vector, reference: Vector) -> tuple[float, float]:
 
 
 def spread_flags(kind: str, sample: Sample) -> tuple[str, ...]:
-    """``unequal_spread`` where an interval pools standard deviations that are far apart."""
+    """Warnings about the interval of a standardised effect.
+
+    ``unequal_spread`` where it pools standard deviations that are far apart; ``skewed_values``
+    where the values are too skewed for any.
+    """
+    skewed = too_skewed(kind, sample)
+    found = () if skewed is None else (f"skewed_values:{skewed:.1f}",)
+    return (*found, *_unequal(kind, sample))
+
+
+def _unequal(kind: str, sample: Sample) -> tuple[str, ...]:
     if kind not in {"hedges_g", "cohen_d"} or min(map(len, sample.arms)) < 2:
         return ()
     low, high = sorted(float(arm.std(ddof=1)) for arm in sample.arms)
     return (f"unequal_spread:{high / low:.1f}",) if high >= FAR_APART * low > 0 else ()
+
+
+def too_skewed(kind: str, sample: Sample) -> float | None:
+    """The skewness of the values that a kind divides by the spread of, where it is too large.
+
+    Parameters
+    ----------
+    kind:
+        The effect size's, ``_adjusted`` and all.
+    sample:
+        The units analysed.
+    """
+    if not len(sample):
+        return None
+    if kind.startswith("cohen_dz"):
+        found = skewness(differences(sample))
+    elif kind.startswith(STANDARDISED):
+        found = skewness(np.concatenate([arm - arm.mean() for arm in sample.arms if len(arm)]))
+    else:
+        return None
+    return found if abs(found) >= TOO_SKEWED else None
 
 
 def small_sample_factor(df: float) -> float:
@@ -93,6 +136,36 @@ def hedges_g(treatment: Vector, reference: Vector, alpha: float) -> EffectSize:
     factor = small_sample_factor(df)
     value, low, high = _standardised(treatment, reference, sd, df, alpha)
     return EffectSize(value * factor, "hedges_g", low * factor, high * factor)
+
+
+def hedges_g_av(treatment: Vector, reference: Vector, alpha: float) -> EffectSize:
+    """Hedges g over the root mean of both arms' variances: ``hedges_g(pooled_sd = FALSE)``.
+
+    Each arm keeps its own variance, in the standard error too, so that arms may differ in spread
+    (Bonett 2008; Delacre et al. 2021); degrees of freedom are Welch's. With arms of one size it is
+    :func:`hedges_g`, but for the degrees of freedom.
+
+    Parameters
+    ----------
+    treatment, reference:
+        [n] the arms' outcomes.
+    alpha:
+        The interval has level ``1 - alpha``.
+    """
+    if min(len(treatment), len(reference)) < 2:
+        return missing("hedges_g_av")
+    arms = (treatment, reference)
+    variance = np.array([float(arm.var(ddof=1)) for arm in arms])
+    sizes = np.array([len(arm) for arm in arms])
+    sd, shares = float(np.sqrt(variance.mean())), variance / sizes
+    if not sd > 0:
+        return missing("hedges_g_av")
+    df = float(shares.sum() ** 2 / np.sum(shares**2 / (sizes - 1)))
+    width = float(np.sqrt(shares.sum())) / sd
+    d = float(treatment.mean() - reference.mean()) / sd
+    low, high = noncentrality_interval(d / width, df, alpha)
+    factor = small_sample_factor(df)
+    return EffectSize(d * factor, "hedges_g_av", low * width * factor, high * width * factor)
 
 
 def cohen_d(treatment: Vector, reference: Vector, alpha: float) -> EffectSize:

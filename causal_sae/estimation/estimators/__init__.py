@@ -14,6 +14,7 @@ from causal_sae.estimation.estimators import (
     dowhy_iv,
     enriched,
     fixed_effects,
+    hall,
     lin,
     logistic,
     mann_whitney,
@@ -31,6 +32,7 @@ from causal_sae.estimation.estimators import (
 from causal_sae.estimation.estimators.base import Estimator
 
 ESTIMATORS: dict[str, Estimator] = {
+    "hall": hall.ESTIMATOR,
     "welch": welch.ESTIMATOR,
     "difference_in_means": difference_in_means.ESTIMATOR,
     "ancova": ancova.ESTIMATOR,

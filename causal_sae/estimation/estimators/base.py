@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
 
 from causal_sae.estimation.inference import Estimate
 from causal_sae.estimation.sample import Sample
 
 Structure = Literal["plain", "blocked", "clustered", "blocked and clustered", "within-unit"]
 """What the estimate must respect: how arms were assigned, and what units share."""
+Fit: TypeAlias = Callable[[Sample, float], Estimate]
+"""A sample and alpha in, an estimate out."""
 
 
 @dataclass(frozen=True)
 class Estimator:
     """A way to an estimate, and the designs that it fits."""
 
-    fit: Callable[[Sample, float], Estimate]
-    """A sample and alpha in, an estimate out."""
+    fit: Fit
+    """How the estimate is made."""
     structures: frozenset[Structure]
     """The designs for which its standard error is right."""
     covariates: Literal["none", "allowed", "required"]
@@ -26,6 +28,9 @@ class Estimator:
     beyond: Callable[[Sample, float, int], float] | None = None
     """A one-sided test against an effect other than zero, where Student's t is not its own: the
     sample, the effect, and the side of estimates that speaks against it."""
+    margin_fit: Fit | None = None
+    """How it is made where a margin is tested, so that each limit has to hold alone; default: as
+    ever."""
     stratum: Literal["all", "exposed"] = "all"
     """Whose effect it estimates: every unit's, or that of the units on which the feature fires."""
     applies: Callable[[Sample], bool] | None = None
@@ -43,6 +48,11 @@ class Estimator:
     """Flags about the sample that do not concern it, because it is made for such samples."""
     claim: str = ""
     """What it claims beyond the estimand's strategy and population."""
+
+    @property
+    def for_margins(self) -> Estimator:
+        """The estimator as it is where the outcome has a margin."""
+        return self if self.margin_fit is None else replace(self, fit=self.margin_fit)
 
     @property
     def speaks_of(self) -> Literal["all", "exposed"]:

@@ -3,32 +3,22 @@
 Whether the feature fires on a prompt is known from the untouched model, before any treatment, so
 the units that would comply are seen, not inferred: the analysis of the design is made among them
 alone. In designs within units that is the t-test on their differences; between units the
-difference in means, with the blocks, clusters and covariates that the design has.
+difference in means, with the blocks, clusters and covariates that the design has. What a feature
+does where it fires is often skewed, so the limits are Hall's
+(:mod:`causal_sae.estimation.estimators.hall`).
 """
 
 from __future__ import annotations
 
-from causal_sae.estimation.estimators import ancova, block, cluster, paired, welch
+from causal_sae.estimation.estimators import hall
 from causal_sae.estimation.estimators.base import Estimator
-from causal_sae.estimation.inference import Estimate
-from causal_sae.estimation.sample import Sample, within_units
-
-
-def fit(sample: Sample, alpha: float) -> Estimate:
-    """The effect on the sample, which is expected to hold exposed units only."""
-    if within_units(sample):
-        return paired.fit(sample, alpha)
-    if sample.cluster is not None:
-        return cluster.fit(sample, alpha)
-    if sample.block is not None:
-        return block.fit(sample, alpha)
-    adjusted = bool(sample.covariate_names)
-    return ancova.fit(sample, alpha) if adjusted else welch.fit(sample, alpha)
-
 
 ESTIMATOR = Estimator(
-    fit,
+    hall.fit,  # of a sample that is expected to hold exposed units only
     frozenset({"plain", "blocked", "clustered", "blocked and clustered", "within-unit"}),
     covariates="allowed",
+    beyond=hall.beyond_effect,
+    margin_fit=hall.fit_one_sided,
     stratum="exposed",
+    students=False,
 )

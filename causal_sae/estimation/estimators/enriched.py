@@ -35,7 +35,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from causal_sae.errors import DataError, Place
-from causal_sae.estimation.estimators import cace
+from causal_sae.estimation.estimators import hall
 from causal_sae.estimation.estimators.base import Estimator
 from causal_sae.estimation.estimators.sparse import combined, wilson
 from causal_sae.estimation.inference import Estimate, settle, unknown
@@ -123,7 +123,7 @@ def _stratum(sample: Sample, share: float, alpha: float) -> Stratum:
     sample, lost = (sample, ()) if within else shared_blocks(sample)
     if not len(sample):
         return Stratum(share, unknown(*lost), 0.0)
-    effect = settle(cace.fit(sample, alpha), sample.outcome).flagged(*lost)
+    effect = settle(hall.fit(sample, alpha), sample.outcome).flagged(*lost)
     if (
         sample.cluster is not None
         or sample.block is not None

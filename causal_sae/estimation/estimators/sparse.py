@@ -25,7 +25,7 @@ from causal_sae.estimation.estimators import paired
 from causal_sae.estimation.estimators.base import Estimator
 from causal_sae.estimation.inference import Estimate
 from causal_sae.estimation.sample import Sample, Vector, differences, exposed_units
-from causal_sae.estimation.skewness import limits, third_cumulant
+from causal_sae.estimation.skewness import ONE_SIDED, SHRUNKEN, limits, third_cumulant
 
 Interval = tuple[float, float]
 
@@ -43,6 +43,15 @@ def applies(sample: Sample) -> bool:
 
 def fit(sample: Sample, alpha: float) -> Estimate:
     """The mean effect over all units; :func:`applies` is expected to hold."""
+    return _fit(sample, alpha, SHRUNKEN)
+
+
+def fit_one_sided(sample: Sample, alpha: float) -> Estimate:
+    """The same where only one limit counts."""
+    return _fit(sample, alpha, ONE_SIDED)
+
+
+def _fit(sample: Sample, alpha: float, shrunken: float) -> Estimate:
     difference = differences(sample)
     among = differences(exposed_units(sample))
     flags = ("covariates_absorbed",) if sample.covariate_names else ()
@@ -50,10 +59,11 @@ def fit(sample: Sample, alpha: float) -> Estimate:
         return Estimate(float(difference.mean()), np.nan, flags=(*flags, "too_few_exposed"))
     if np.ptp(among) == 0:  # nothing is known of the spread of the effect
         return paired.fit(sample, alpha)
-    return _product(among, len(difference), alpha).flagged(*flags, f"exposed_stratum:{len(among)}")
+    product = _product(among, len(difference), alpha, shrunken)
+    return product.flagged(*flags, f"exposed_stratum:{len(among)}")
 
 
-def _product(among: Vector, n: int, alpha: float) -> Estimate:
+def _product(among: Vector, n: int, alpha: float, shrunken: float = SHRUNKEN) -> Estimate:
     """Share times mean.
 
     Parameters
@@ -64,10 +74,12 @@ def _product(among: Vector, n: int, alpha: float) -> Estimate:
         How many units there are.
     alpha:
         The interval has level ``1 - alpha``.
+    shrunken:
+        As for :func:`causal_sae.estimation.skewness.third_cumulant`.
     """
     m, share = len(among), len(among) / n
     mean, error = float(among.mean()), float(among.std(ddof=1) / np.sqrt(m))
-    effect = limits(mean, error, m - 1, third_cumulant(among), alpha)
+    effect = limits(mean, error, m - 1, third_cumulant(among, shrunken), alpha)
     low, high = combined(share, wilson(m, n, alpha), mean, (effect.low, effect.high))
     variance = (share * error) ** 2 + mean**2 * share * (1 - share) / n
     return Estimate(
@@ -111,6 +123,7 @@ ESTIMATOR = Estimator(
     frozenset({"within-unit"}),
     covariates="allowed",
     applies=applies,
+    margin_fit=fit_one_sided,
     students=False,
     copes_with=frozenset({"zero_inflated"}),
 )

@@ -39,12 +39,15 @@ CORRECTIONS: dict[str, Correction] = {
     "graphical": graphical.CORRECTION,
 }
 """Name -> what it does with one family."""
+JOINT = frozenset({"dunnett", "single_step", "maxt"})
+"""Those that hold for Student's statistics and how they move together, not for any p-values."""
 
 UNAVAILABLE: dict[str, str] = {}
 """Corrections that a trial can name and this version refuses, with what to do instead."""
 
 __all__ = [
     "CORRECTIONS",
+    "JOINT",
     "SAMPLE",
     "UNAVAILABLE",
     "Adjusted",

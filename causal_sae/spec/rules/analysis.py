@@ -37,7 +37,7 @@ INDEPENDENT = frozenset(
 )
 """The estimators that take each row for a unit of its own."""
 WITHIN_ESTIMATORS = (
-    *("auto", "paired", "crossover", "mixed", "wilcoxon", "mcnemar", "placebo_draws"),
+    *("auto", "hall", "paired", "crossover", "mixed", "wilcoxon", "mcnemar", "placebo_draws"),
     "randomization",
 )
 CLUSTERED = frozenset({"cluster", "block_cluster"})

@@ -10,7 +10,7 @@ from causal_sae.spec.rules.instruments import INSTRUMENTS
 from causal_sae.spec.trial import Trial
 from causal_sae.spec.yaml_tree import Problem
 
-BETWEEN = frozenset({"hedges_g", "cohen_d", "glass_delta"})
+BETWEEN = frozenset({"hedges_g", "hedges_g_av", "cohen_d", "glass_delta"})
 """Kinds that divide by a standard deviation between units."""
 UNBLOCKED = frozenset({"cliff_delta", "cles", "risk_ratio", "odds_ratio", "rate_ratio"})
 """Kinds that compare the arms as wholes, which in blocks would mix unlike shares."""

@@ -11,6 +11,7 @@ from causal_sae.spec.yaml_tree import FieldPath, Problem
 PAIRS = frozenset({"paired", "crossover", "sparse", "wilcoxon", "mcnemar"})
 """The estimators that need every unit in both arms."""
 ONE_LEVEL = {
+    "hall": "takes units as independent",
     "mixed": "has one random intercept",
     "wilcoxon": "takes units as independent",
     "mcnemar": "takes units as independent",

@@ -1,7 +1,7 @@
 """Student's t for an estimate with a skewed distribution: Hall's (1992) limits, with caution.
 
 Hall's transformation takes the skewness out of the t statistic. With few values their skewness is
-itself underestimated, so it is multiplied by ``1 + 6 / n`` first; and because it is noisy, a limit
+itself underestimated, so it is multiplied by ``1 + 10 / n`` first; and because it is noisy, a limit
 is never nearer to the estimate than Student's own. A test of one side cannot borrow from the other
 side's caution, so there the factor is ``1 + 25 / n``. Both numbers were chosen by simulation:
 ``python -m benchmarks.calibration`` measures what they give.
@@ -26,7 +26,7 @@ Beyond: TypeAlias = Callable[[float, int], float]
 
 STRAIGHT = 1e-5
 """Below this standardised third cumulant the transformation is replaced by its first terms."""
-SHRUNKEN, ONE_SIDED = 6.0, 25.0
+SHRUNKEN, ONE_SIDED = 10.0, 25.0
 """The skewness of n values is multiplied by one plus this over n; where only one side is tested."""
 
 

@@ -31,17 +31,26 @@ figures, and ``python tests/estimation/test_enriched_coverage.py`` prints them a
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 
 from causal_sae.errors import DataError, Place
+from causal_sae.estimation.contributions import OF_UNITS
 from causal_sae.estimation.estimators import hall
 from causal_sae.estimation.estimators.base import Estimator
 from causal_sae.estimation.estimators.sparse import combined, wilson
 from causal_sae.estimation.inference import Estimate, settle, unknown
 from causal_sae.estimation.pool import SAME
 from causal_sae.estimation.sample import Pool, Sample, differences, shared_blocks, within_units
-from causal_sae.estimation.skewness import limits, third_cumulant
+from causal_sae.estimation.skewness import (
+    ONE_SIDED,
+    SHRUNKEN,
+    Limits,
+    cumulant_of_sum,
+    cumulants_of_difference,
+    widest,
+)
 
 
 @dataclass(frozen=True)
@@ -51,8 +60,9 @@ class Stratum:
     share: float
     """Of the pool."""
     effect: Estimate
-    third: float
-    """The third cumulant of the effect's estimate; 0 where only Student's t is had."""
+    thirds: tuple[float, ...]
+    """The third cumulant of the effect's estimate, in one way or two; 0 where only Student's t is
+    had."""
 
 
 NOTHING = Estimate(0.0, 0.0, df=np.inf)
@@ -61,6 +71,15 @@ NOTHING = Estimate(0.0, 0.0, df=np.inf)
 
 def fit(sample: Sample, alpha: float) -> Estimate:
     """The effect in the pool."""
+    return _fit(sample, alpha, SHRUNKEN)
+
+
+def fit_one_sided(sample: Sample, alpha: float) -> Estimate:
+    """The same where only one limit counts."""
+    return _fit(sample, alpha, ONE_SIDED)
+
+
+def _fit(sample: Sample, alpha: float, shrunken: float) -> Estimate:
     if sample.pool is None or sample.exposed is None or sample.stratum_share is None:
         raise DataError(
             "the estimator 'enriched' weights units by how they were drawn from a pool, so the "
@@ -75,8 +94,8 @@ def fit(sample: Sample, alpha: float) -> Estimate:
     if not rows.any():
         return unknown("too_few_exposed", *flags)
     share = float(sample.stratum_share[rows][0])
-    exposed = _stratum(sample.take(rows), share, alpha)
-    others = _unexposed(sample.take(~rows), 1 - share, pool, alpha)
+    exposed = _stratum(sample.take(rows), share, alpha, shrunken)
+    others = _unexposed(sample.take(~rows), 1 - share, pool, alpha, shrunken)
     if sample.cluster is not None and others.effect is not NOTHING:
         raise _clusters("with clusters exposed and unexposed units are not independent")
     kept = tuple(dict.fromkeys((*exposed.effect.flags, *others.effect.flags, *flags)))
@@ -97,10 +116,10 @@ def _clusters(why: str) -> DataError:
     )
 
 
-def _unexposed(sample: Sample, share: float, pool: Pool, alpha: float) -> Stratum:
+def _unexposed(sample: Sample, share: float, pool: Pool, alpha: float, shrunken: float) -> Stratum:
     """The unexposed prompts: without an effect, or drawn and estimated."""
     if share < SAME or (pool.inert and (not len(sample) or _unchanged(sample))):
-        return Stratum(max(share, 0.0), NOTHING, 0.0)
+        return Stratum(max(share, 0.0), NOTHING, (0.0,))
     if not len(sample):
         raise DataError(
             "no unexposed prompt was drawn, and what the edit does to them is not known to be "
@@ -108,7 +127,7 @@ def _unexposed(sample: Sample, share: float, pool: Pool, alpha: float) -> Stratu
             "for the effect on exposed prompts, or draw some with `unexposed: 50`.",
             Place(field="population.enrich"),
         )
-    return _stratum(sample, share, alpha)
+    return _stratum(sample, share, alpha, shrunken)
 
 
 def _unchanged(sample: Sample) -> bool:
@@ -118,24 +137,27 @@ def _unchanged(sample: Sample) -> bool:
     return sample.clean is not None and bool(np.array_equal(sample.outcome, sample.clean))
 
 
-def _stratum(sample: Sample, share: float, alpha: float) -> Stratum:
+def _stratum(sample: Sample, share: float, alpha: float, shrunken: float) -> Stratum:
     within = within_units(sample)
     sample, lost = (sample, ()) if within else shared_blocks(sample)
     if not len(sample):
-        return Stratum(share, unknown(*lost), 0.0)
+        return Stratum(share, unknown(*lost), (0.0,))
     effect = settle(hall.fit(sample, alpha), sample.outcome).flagged(*lost)
     if (
-        sample.cluster is not None
+        not effect.std_error > 0
+        or sample.cluster is not None
         or sample.block is not None
         or (sample.covariate_names and not within)
     ):
-        return Stratum(share, effect, 0.0)
+        return Stratum(share, effect, (0.0,))
+    parts = OF_UNITS[hall.base(sample)](sample)
     if not within:
-        treated, reference = (third_cumulant(arm) for arm in sample.arms)
-        return Stratum(share, effect, treated - reference)
+        thirds = cumulants_of_difference(parts[sample.treated], parts[~sample.treated], shrunken)
+        return Stratum(share, effect, thirds)
     left = _not_drawn(sample, share)
     effect = replace(effect, std_error=effect.std_error * np.sqrt(left))
-    return Stratum(share, effect, third_cumulant(differences(sample)) * left**1.5)
+    third = cumulant_of_sum(parts[sample.treated], shrunken)
+    return Stratum(share, effect, (third * left**1.5,))
 
 
 def _not_drawn(sample: Sample, share: float) -> float:
@@ -150,7 +172,7 @@ def _one(exposed: Stratum, pool: Pool, alpha: float) -> Estimate:
     share, mean, error = exposed.share, exposed.effect.estimate, exposed.effect.std_error
     if error == 0:
         return Estimate(share * mean, 0.0, df=exposed.effect.df)
-    among = limits(mean, error, exposed.effect.df, exposed.third, alpha)
+    among = widest(mean, error, exposed.effect.df, exposed.thirds, alpha)
     count = round(share * pool.size)
     rate = (share, share) if pool.finite else wilson(count, pool.size, alpha)
     low, high = combined(share, rate, mean, (among.low, among.high))
@@ -177,9 +199,13 @@ def _two(exposed: Stratum, others: Stratum, pool: Pool, alpha: float) -> Estimat
         return Estimate(estimate, 0.0)
     squares = sum(p**2 / s.effect.df for p, s in zip(parts, strata, strict=True) if p > 0)
     df = variance**2 / squares if squares > 0 else float(pool.size - 1)
-    third = sum(s.share**3 * s.third for s in strata)
     error = float(np.sqrt(variance))
-    found = limits(estimate, error, df, third, alpha)
+    # Cumulants of independent terms add up.
+    ways = product(*(s.thirds for s in strata))
+    thirds = tuple(
+        sum(s.share**3 * third for s, third in zip(strata, way, strict=True)) for way in ways
+    )
+    found: Limits = widest(estimate, error, df, thirds, alpha)
     return Estimate(estimate, error, found.statistic, df, found.p_value, found.low, found.high)
 
 
@@ -192,6 +218,7 @@ ESTIMATOR = Estimator(
     fit,
     frozenset({"plain", "blocked", "clustered", "blocked and clustered", "within-unit"}),
     covariates="allowed",
+    margin_fit=fit_one_sided,
     students=False,
     weighted=True,
     copes_with=frozenset({"zero_inflated"}),

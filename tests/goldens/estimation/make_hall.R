@@ -48,8 +48,8 @@ regression <- function(model, alpha, k, z, type) {
 }
 
 cases <- list()
-for (k in c(6, 25)) {
-  alpha <- if (k == 6) 0.05 else 0.1
+for (k in c(10, 25)) {
+  alpha <- if (k == 10) 0.05 else 0.1
   add <- function(name, found) {
     cases[[length(cases) + 1]] <<- data.frame(case = name, one_sided = k == 25, alpha = alpha, t(found))
   }

@@ -1,13 +1,13 @@
 # Golden values of the sparse and exposed-stratum estimators: run `Rscript make_sparse.R` here.
 # The wider of Student's interval and of Hall's, by root finding on his polynomial with the skewness
-# times 1 + 6/n; Wilson's from prop.test; R 4.2.
+# times 1 + 10/n; Wilson's from prop.test; R 4.2.
 options(digits = 17)
 set.seed(20250311)
 hall <- function(t, g, n) t + g * t^2 / (3 * sqrt(n)) + g^2 * t^3 / (27 * n) + g / (6 * sqrt(n))
 skew <- function(x) mean((x - mean(x))^3) / mean((x - mean(x))^2)^1.5
 rows <- list(); data <- list()
 keep <- function(case, x, n, level) {
-  m <- length(x); g <- if (m > 2) (1 + 6 / m) * skew(x) else 0; se <- sd(x) / sqrt(m); q <- qt((1 + level) / 2, m - 1)
+  m <- length(x); g <- if (m > 2) (1 + 10 / m) * skew(x) else 0; se <- sd(x) / sqrt(m); q <- qt((1 + level) / 2, m - 1)
   limit <- function(p) mean(x) - se * uniroot(function(t) hall(t, g, m) - p, c(-1e4, 1e4), tol = 1e-14)$root
   mu <- c(min(limit(q), mean(x) - q * se), max(limit(-q), mean(x) + q * se)); w <- prop.test(m, n, correct = FALSE, conf.level = level)$conf.int
   p <- m / n; e <- mean(x)

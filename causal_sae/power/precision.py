@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
+from causal_sae.estimation.estimators import ESTIMATORS
 from causal_sae.estimation.sparsity import edits_active_only
 from causal_sae.power.closed_form import Vector, t_power, welch_df
 from causal_sae.power.exposed import exposed_power
@@ -82,7 +83,8 @@ class Question:
     @property
     def estimand(self) -> float:
         """The effect as the trial will estimate it: over all units, or over exposed ones."""
-        share = 1.0 if self.estimator == "cace" else self.reached
+        of_exposed = ESTIMATORS[self.estimator].speaks_of == "exposed"
+        share = 1.0 if of_exposed else self.reached
         return share * self.difference * self.assumed.effect
 
     @property

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from causal_sae.cli import (
     assign,
+    diagnose,
     doctor,
     estimate,
     export,
@@ -92,7 +93,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    *(doctor, fetch, validate, power, register, assign, run),
+    *(doctor, fetch, validate, power, diagnose, register, assign, run),
     *(estimate, report, export, steer, schema),
 ):
     app.command(command.NAME)(speaking(command.command))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from causal_sae.errors import Place, SpecError
-from causal_sae.simulation import Assumptions, inert_when_silent
+from causal_sae.simulation import Assumptions, draws_of, inert_when_silent
 from causal_sae.spec.rules.analysis import CLEAN_OUTCOME, CLUSTERED
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ UNPLANNED = {
     "needs, with the counts' standard deviation, is a good first answer",
     "mcnemar": "depends on how often the outcome is 1, which a plan does not declare; the size "
     "that `paired` needs is a good first answer",
-    "placebo_draws": "depends on how features differ from each other, which a plan does not "
-    "declare; with it the number of draws decides, not the number of units",
     "enriched": "depends on the pool; plan the exposed units as a trial of their own",
 }
 """Estimators that no plan here is for: why, and what to do instead."""
@@ -63,6 +61,13 @@ def plan_of(trial: Trial) -> Power:
             f"{UNPLANNED[estimator]}.",
             Place(field="analysis.estimator"),
         )
+    if estimator == "placebo_draws" and not trial.power.placebo_sd:
+        raise SpecError(
+            "the estimator 'placebo_draws' holds a feature against others, so its power depends on "
+            "how much these differ; add `placebo_sd:`, the standard deviation of their effects in "
+            "the unit of `effect`.",
+            Place(field="power.placebo_sd"),
+        )
     if not any(outcome.role == "primary" for outcome in trial.outcomes):
         raise SpecError(
             "power is that of the contrasts of primary outcomes, but there is none; give one "
@@ -99,12 +104,18 @@ def assumptions(trial: Trial, power: Power) -> Assumptions:
         )
     sd = power.sd or 1.0
     return Assumptions(
-        effect=power.effect * (sd if power.unit == "sd" else 1.0),
+        effect=power.effect * unit_of(power, sd),
+        placebo_sd=(power.placebo_sd or 0.0) * unit_of(power, sd),
         sd=sd,
         rho=power.rho or 0.0,
         icc=power.icc or 0.0,
         active=power.active or 1.0,
     )
+
+
+def unit_of(power: Power, sd: float) -> float:
+    """What the unit of the declared effect is in the outcome's units."""
+    return sd if power.unit == "sd" else 1.0
 
 
 def left_out(trial: Trial, power: Power) -> list[str]:
@@ -135,4 +146,16 @@ def left_out(trial: Trial, power: Power) -> list[str]:
         )
     if getattr(trial.assignment, "block_by", None) and power.icc is None:
         notes.append("icc is not declared: blocks are taken as no different from each other.")
+    return [*notes, *_of_draws(trial, power)]
+
+
+def _of_draws(trial: Trial, power: Power) -> list[str]:
+    drawn, notes = {arm.name for arm in trial.arms if draws_of(arm) > 1}, []
+    if power.placebo_sd is None and any(drawn & set(pair) for pair in trial.contrasts):
+        notes.append(
+            "placebo_sd is not declared: placebo features and random directions are taken as alike "
+            "in what they do, so that their number changes nothing."
+        )
+    if power.placebo_sd and not drawn:
+        notes.append("No arm has several draws: `placebo_sd` changes nothing.")
     return notes

@@ -17,6 +17,7 @@ import pandas as pd
 from causal_sae.errors import DataError, Place, did_you_mean
 from causal_sae.estimation.sample import Codes, Mask, Matrix, Vector
 from causal_sae.estimation.skewness import skewness
+from causal_sae.power.declared import unit_of
 from causal_sae.simulation import Assumptions, Shape, inert_when_silent, untouched
 from causal_sae.spec.rules.analysis import CLUSTERED
 from causal_sae.tables import OBSERVATIONS
@@ -191,7 +192,8 @@ def assumptions_of(
         rho = float(np.clip(1 - np.mean(list(changes.values())) / 2, -MOST_ALIKE, MOST_ALIKE))
     icc = shared(trial, pilot, outcome, estimator)
     return Assumptions(
-        effect=power.effect * (sd if power.unit == "sd" else 1.0),
+        effect=power.effect * unit_of(power, sd),
+        placebo_sd=(power.placebo_sd or 0.0) * unit_of(power, sd),
         sd=sd,
         rho=rho,
         icc=(power.icc or 0.0) if np.isnan(icc) else icc,

@@ -15,6 +15,8 @@ A unit's outcomes in two arms have the correlation ``rho``, two units of a clust
 
 Where the feature fires on the share ``active`` of units and the edit leaves the others as they
 are, the mean effect is ``active`` times the effect, and varies by ``active (1 - active) effect^2``.
+Where the reference has ``K`` placebo draws whose effects vary by ``v``, the estimate varies by
+``v / K`` more, which no number of units makes smaller and which the test does not see.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from causal_sae.estimation.estimators import ESTIMATORS
 from causal_sae.estimation.sparsity import edits_active_only
 from causal_sae.power.closed_form import Vector, t_power, welch_df
 from causal_sae.power.exposed import exposed_power
-from causal_sae.simulation import Shape, assumed_effects, inert_when_silent, untouched
+from causal_sae.simulation import Shape, assumed_effects, draws_of, inert_when_silent, untouched
 from causal_sae.simulation.population import groups_span_arms
 
 if TYPE_CHECKING:
@@ -165,16 +167,30 @@ def _moments(question: Question, n: float, m: float) -> tuple[float, float, floa
     a = question.assumed
     share = 1.0 if question.estimator == "cace" else question.reached
     mixing = share * (1 - share) * (question.difference * a.effect) ** 2
+    among, between = draw_variances(question)
     if question.layout.within:
         unchanged = share if question.silent_pairs_equal else 1.0
         inflation = 1 + question.layout.mates * a.icc
-        variance = _change(question) * unchanged * inflation + mixing
-        std_error = float(np.sqrt(variance / n))
-        return std_error, std_error, _df(question, n, m, (variance, variance))
+        variance = _change(question) * unchanged * inflation + mixing + sum(among)
+        std_errors = float(np.sqrt(variance / n + between)), float(np.sqrt(variance / n))
+        return *std_errors, _df(question, n, m, (variance, variance))
     of_arm, beside = _arm_variances(question, n, m)
-    variance = of_arm[0] / n + of_arm[1] / m + mixing / n
-    std_errors = float(np.sqrt(variance + beside)), float(np.sqrt(variance))
-    return *std_errors, _df(question, n, m, (of_arm[0] + mixing, of_arm[1]))
+    seen = of_arm[0] + mixing + among[0], of_arm[1] + among[1]
+    variance = seen[0] / n + seen[1] / m
+    std_errors = float(np.sqrt(variance + beside + between)), float(np.sqrt(variance))
+    return *std_errors, _df(question, n, m, seen)
+
+
+def draw_variances(question: Question) -> tuple[tuple[float, float], float]:
+    """What draws that differ add to a unit's variance in each arm, and to the estimate's.
+
+    The latter no number of units makes smaller. With K draws of effects with variance v,
+    ``v (K - 1) / K`` lies between the units of an arm, and ``v / K`` is the variance of their mean.
+    """
+    v = question.assumed.placebo_sd**2
+    count = [draws_of(question.trial.arm(a)) for a in (question.treatment, question.reference)]
+    among = [v * (k - 1) / k if k else 0.0 for k in count]
+    return (among[0], among[1]), sum(v / k for k in count if k)
 
 
 def _arm_variances(question: Question, n: float, m: float) -> tuple[tuple[float, float], float]:

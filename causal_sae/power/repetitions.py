@@ -22,7 +22,7 @@ from causal_sae.estimation.guardrails import against_margin, beyond_of, interval
 from causal_sae.estimation.inference import Estimate, settle
 from causal_sae.estimation.instruments import with_uptake
 from causal_sae.estimation.multiplicity import adjust
-from causal_sae.estimation.sample import Mask, Matrix, Sample, Vector, shared_blocks
+from causal_sae.estimation.sample import Codes, Mask, Matrix, Sample, Vector, shared_blocks
 from causal_sae.power.joint import OF_P_VALUES, PROCEDURES
 from causal_sae.simulation import deal, received
 from causal_sae.simulation.observations import CLEAN, noise, observed
@@ -239,10 +239,22 @@ def sample_of(
         clean=clean,
         received=received(trial, drawn.exposed)[unit, arm],
         order=order,
+        draws=_by_draw(drawn, unit, arm, contrast.outcome.name),
         se_type=trial.analysis.se_type,
         seed=trial.seed,
     )
     return sample if trial.within_unit else shared_blocks(sample)[0]
+
+
+def _by_draw(drawn: Drawn, unit: Codes, arm: Codes, outcome: str) -> Matrix | None:
+    """[rows, draws] the outcome by draw, where draws are told apart and an arm has several."""
+    if drawn.draw is None or drawn.draw.max() < 1:
+        return None
+    number, values = drawn.draw[unit, arm], drawn.potential[outcome][unit, arm]
+    table = np.full((len(unit), int(drawn.draw.max()) + 1), np.nan)
+    dealt = np.flatnonzero(number >= 0)
+    table[dealt, number[dealt]] = values[dealt]
+    return table
 
 
 def _codes(labels: np.ndarray | None, unit: np.ndarray) -> np.ndarray | None:

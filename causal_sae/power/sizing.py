@@ -13,7 +13,7 @@ from causal_sae.power.cost import units_in_all
 from causal_sae.power.declared import assumptions, left_out, primary
 from causal_sae.power.layout import planned
 from causal_sae.power.plan import Plan, tests_margin
-from causal_sae.simulation import NormalPopulation, Population, Roster
+from causal_sae.simulation import NormalPopulation, Population, Roster, WithDraws
 from causal_sae.simulation.roster import names, of_prompts
 from causal_sae.spec.prompts import read_prompts
 
@@ -165,8 +165,12 @@ def simulated_as(plan: Plan, earlier: Earlier | None) -> tuple[Trial, Population
         else plan.assumed[o.name]
         for o in plan.outcomes
     }
-    if earlier is None:
-        return trial, NormalPopulation(trial, assumed)
-    from causal_sae.power.resampling import PilotPopulation  # noqa: PLC0415
+    population: Population = NormalPopulation(trial, assumed)
+    if earlier is not None:
+        from causal_sae.power.resampling import PilotPopulation  # noqa: PLC0415
 
-    return trial, PilotPopulation(trial, earlier.pilot, assumed)
+        population = PilotPopulation(trial, earlier.pilot, assumed)
+    spread = {name: one.placebo_sd for name, one in assumed.items()}
+    if any(spread.values()) or trial.analysis.estimator == "placebo_draws":
+        population = WithDraws(trial, population, spread)
+    return trial, population

@@ -7,6 +7,7 @@ from causal_sae.simulation.arms import (
     received,
     untouched,
 )
+from causal_sae.simulation.draws import WithDraws, draws_of
 from causal_sae.simulation.observations import deal, simulate
 from causal_sae.simulation.population import Assumptions, Drawn, NormalPopulation, Population, Shape
 from causal_sae.simulation.roster import Roster
@@ -18,9 +19,11 @@ __all__ = [
     "Population",
     "Roster",
     "Shape",
+    "WithDraws",
     "acts",
     "assumed_effects",
     "deal",
+    "draws_of",
     "inert_when_silent",
     "received",
     "simulate",

@@ -204,5 +204,8 @@ class Power(Spec):
     """The mean number of units in a cluster, where there is no prompts file to count them in."""
     active: Annotated[float, Field(gt=0, le=1)] | None = None
     """The share of units on which the feature fires."""
+    placebo_sd: Annotated[float, Field(ge=0)] | None = None
+    """How much placebo features, or random directions, differ in what they do: the standard
+    deviation of their effects, in the unit of ``effect``. It decides how many draws are needed."""
     pilot: Path | None = None
     """A run folder, or a table of observations, that the numbers above are taken from."""

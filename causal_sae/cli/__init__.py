@@ -20,6 +20,7 @@ from causal_sae.cli import (
     estimate,
     export,
     fetch,
+    new,
     power,
     register,
     report,
@@ -93,7 +94,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    *(doctor, fetch, validate, power, diagnose, register, assign, run),
+    *(doctor, fetch, new, validate, power, diagnose, register, assign, run),
     *(estimate, report, export, steer, schema),
 ):
     app.command(command.NAME)(speaking(command.command))

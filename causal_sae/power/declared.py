@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import TYPE_CHECKING
 
 from causal_sae.errors import Place, SpecError
+from causal_sae.estimation.guardrails import has_margin
 from causal_sae.simulation import Assumptions, draws_of, inert_when_silent
 from causal_sae.spec.rules.analysis import CLEAN_OUTCOME, CLUSTERED
 
@@ -77,23 +79,40 @@ def plan_of(trial: Trial) -> Power:
     return trial.power
 
 
-def primary(trial: Trial) -> list[Outcome]:
-    """The outcomes that the trial is planned for."""
-    return [outcome for outcome in trial.outcomes if outcome.role == "primary"]
+def planned_outcomes(trial: Trial, power: Power, measured: Container[str] = ()) -> list[Outcome]:
+    """The outcomes that the trial is planned for, in its order.
+
+    Parameters
+    ----------
+    trial, power:
+        Primary outcomes, and guardrails whose standard deviation is declared by name.
+    measured:
+        Outcomes of the pilot: guardrails among them are planned for too.
+    """
+    named = power.sd if isinstance(power.sd, dict) else ()
+
+    def planned(outcome: Outcome) -> bool:
+        claim = outcome.role == "guardrail" and has_margin(outcome)
+        return outcome.role == "primary" or (
+            claim and (outcome.name in named or outcome.name in measured)
+        )
+
+    return [outcome for outcome in trial.outcomes if planned(outcome)]
 
 
-def assumptions(trial: Trial, power: Power) -> Assumptions:
-    """What the file declares of every primary outcome, with what it leaves out at its worst.
+def assumptions(trial: Trial, power: Power, outcome: Outcome) -> Assumptions:
+    """What the file declares of an outcome, with what it leaves out at its worst.
 
     Raises
     ------
     SpecError
         Where what is left out has no worst case that could be planned with.
     """
-    if power.unit == "outcome" and power.sd is None:
+    known = power.sd_of(outcome.name)
+    if power.unit == "outcome" and known is None:
         raise SpecError(
-            "an effect in the outcome's units needs its standard deviation; add `sd:`, or "
-            "`pilot:` with a run folder.",
+            "an effect in the outcome's units needs its standard deviation; add `sd:` of "
+            f"{outcome.name!r}, or `pilot:` with a run folder.",
             Place(field="power.sd"),
         )
     if power.icc is None and trial.assignment.method in CLUSTERED:
@@ -102,7 +121,7 @@ def assumptions(trial: Trial, power: Power) -> Assumptions:
             "are; add `icc:`, the intracluster correlation, or take it from a pilot.",
             Place(field="power.icc"),
         )
-    sd = power.sd or 1.0
+    sd = known or 1.0
     return Assumptions(
         effect=power.effect * unit_of(power, sd),
         placebo_sd=(power.placebo_sd or 0.0) * unit_of(power, sd),

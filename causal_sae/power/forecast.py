@@ -167,8 +167,14 @@ def _simulate(
     trial, population = simulated_as(sized.plan, earlier)
     unplanned = sized.plan.unplanned
 
+    known: dict[tuple[int, int, float], Repetitions] = {}
+
     def run(roster: Roster, count: int, scale: float = 1.0) -> Repetitions:
-        return repeat(trial, population, roster, count, scale, unplanned)
+        # Every contrast looks for its own size and effect, and all can be seen in one simulation.
+        key = len(roster), count, scale
+        if key not in known:
+            known[key] = repeat(trial, population, roster, count, scale, unplanned)
+        return known[key]
 
     done = repeat(trial, population, sized.roster, repetitions, 1.0, unplanned, advance)
     return Simulated(done, run, sized.roster)

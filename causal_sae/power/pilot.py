@@ -253,7 +253,7 @@ def reached(trial: Trial, pilot: Pilot, pair: Sequence[str]) -> Mask:
 
 def from_clean(trial: Trial, pilot: Pilot, outcome: Outcome, name: str, among: Mask) -> Vector:
     """[rows] an arm's outcomes minus the clean outcome, each about the mean of its source."""
-    if untouched(trial.arm(name), outcome):
+    if untouched(trial, trial.arm(name), outcome):
         return np.zeros(len(pilot))
     values = pilot.values[outcome.name][:, pilot.rows_of(trial, name)]
     found = values - pilot.clean[outcome.name][:, None]
@@ -271,7 +271,7 @@ def shapes(
     among = pilot.exposed if only_exposed and pilot.knows_exposed else pilot.exposed | True
     found = {}
     for arm in trial.arms:
-        if untouched(arm, outcome):
+        if untouched(trial, arm, outcome):
             found[arm.name] = Shape()
             continue
         values = pilot.values[outcome.name][:, pilot.rows_of(trial, arm.name)]
@@ -321,7 +321,7 @@ def _compared(trial: Trial, pilot: Pilot, outcome: Outcome, estimator: str) -> M
         values = found if not np.isnan(found).all() else values
     elif trial.assignment.method in CLUSTERED and CLEAN in trial.analysis.covariates:
         found = values - pilot.clean[outcome.name][:, None]
-        plain = [untouched(arm, outcome) for arm in trial.arms if arm.name in pilot.arms]
+        plain = [untouched(trial, arm, outcome) for arm in trial.arms if arm.name in pilot.arms]
         names = [arm.name for arm in trial.arms if arm.name in pilot.arms]
         hidden = [pilot.arms.index(n) for n, p in zip(names, plain, strict=True) if p]
         found[:, hidden] = np.nan

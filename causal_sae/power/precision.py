@@ -80,7 +80,9 @@ class Question:
     def silent_pairs_equal(self) -> bool:
         """Whether both arms leave a unit as it is where the feature is silent."""
         arms = (self.trial.arm(self.treatment), self.trial.arm(self.reference))
-        return all(untouched(arm, self.outcome) or inert_when_silent(arm) for arm in arms)
+        return all(
+            untouched(self.trial, arm, self.outcome) or inert_when_silent(arm) for arm in arms
+        )
 
     @property
     def estimand(self) -> float:
@@ -240,7 +242,7 @@ def _shape(question: Question, name: str) -> Shape:
     a, arm = question.assumed, question.trial.arm(name)
     if name in a.measured:
         return a.measured[name]
-    if untouched(arm, question.outcome):
+    if untouched(question.trial, arm, question.outcome):
         return Shape()
     grouped = question.layout.clusters or question.layout.blocks
     rho = max(a.rho, a.icc) if grouped and groups_span_arms(question.trial) else a.rho

@@ -10,7 +10,7 @@ import numpy as np
 from causal_sae.errors import Place, SpecError
 from causal_sae.estimation.choice import choose
 from causal_sae.power.cost import units_in_all
-from causal_sae.power.declared import assumptions, left_out, primary
+from causal_sae.power.declared import assumptions, left_out, planned_outcomes
 from causal_sae.power.layout import planned
 from causal_sae.power.plan import Plan, tests_margin
 from causal_sae.simulation import NormalPopulation, Population, Roster, WithDraws
@@ -58,16 +58,13 @@ def sized_plan(
     """
     spec = declared.trial
     notes: list[str] = []
-    outcomes = primary(spec)
+    outcomes = planned_outcomes(spec, power, () if earlier is None else earlier.pilot.values)
     if earlier is None:
-        assumed = {o.name: assumptions(spec, power) for o in outcomes}
+        assumed = {o.name: assumptions(spec, power, o) for o in outcomes}
         notes += left_out(spec, power)
     else:
         from causal_sae.power.pilot import assumptions_of, told  # noqa: PLC0415
 
-        claims = [o for o in spec.outcomes if o.role == "guardrail" and tests_margin(o)]
-        outcomes += [o for o in claims if o.name in earlier.pilot.values]
-        outcomes = [o for o in spec.outcomes if o in outcomes]
         estimator, _ = choose(spec)
         assumed = {
             o.name: assumptions_of(spec, power, earlier.pilot, o, estimator) for o in outcomes

@@ -160,7 +160,7 @@ def with_effects(
     declared, effects = trial.outcome(outcome), assumed_effects(trial)
     potential = np.empty((len(values), len(trial.arms)))
     for a, arm in enumerate(trial.arms):
-        if untouched(arm, declared):
+        if untouched(trial, arm, declared):
             potential[:, a] = values[:, 0]
             continue
         added = effect * effects[arm.name]

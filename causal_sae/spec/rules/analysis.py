@@ -249,6 +249,14 @@ def power_is_planned(trial: Trial) -> Iterator[Problem]:
         return
     if power.effect == 0:
         yield Problem(("power", "effect"), "must not be 0: no trial can find an effect of nothing.")
+    known = [outcome.name for outcome in trial.outcomes]
+    for name in power.sd if isinstance(power.sd, dict) else ():
+        if name not in known:
+            yield Problem(
+                ("power", "sd", name),
+                f"must name an outcome, got {name!r}; {did_you_mean(name, known)}",
+                on_key=True,
+            )
     if power.unit == "outcome" and power.sd is None and power.pilot is None:
         yield Problem(
             ("power", "sd"),

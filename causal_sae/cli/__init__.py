@@ -21,6 +21,7 @@ from causal_sae.cli import (
     export,
     fetch,
     new,
+    pilot,
     power,
     register,
     report,
@@ -94,7 +95,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    *(doctor, fetch, new, validate, power, diagnose, register, assign, run),
+    *(doctor, fetch, new, validate, pilot, power, diagnose, register, assign, run),
     *(estimate, report, export, steer, schema),
 ):
     app.command(command.NAME)(speaking(command.command))

@@ -10,12 +10,18 @@ import numpy as np
 
 from causal_sae.errors import DataError, Place
 from causal_sae.power.cost import seconds_of_pass
+from causal_sae.run_folder import RunFolder
+from causal_sae.spec.loading import load_trial
 from causal_sae.spec.trial import Trial
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from causal_sae.power.pilot import Pilot
+
+
+BLINDED = "pilot.parquet"
+"""The table in a folder that ``causal-sae pilot`` made."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,10 @@ class Earlier:
         if not isinstance(given, str | Path):
             return cls(read_pilot(trial, given), None, {})
         path = Path(given)
+        if (path / BLINDED).exists():
+            manifest = RunFolder(path).manifest
+            ran = load_trial(path)
+            return cls(read_pilot(trial, _table(path / BLINDED)), ran, manifest)
         if path.is_dir():
             run = load_run(path)
             return cls(read_pilot(trial, run.observations), run.trial, run.folder.manifest)

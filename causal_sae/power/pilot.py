@@ -15,16 +15,18 @@ import numpy as np
 import pandas as pd
 
 from causal_sae.errors import DataError, Place, did_you_mean
+from causal_sae.estimation.choice import choose
 from causal_sae.estimation.sample import Codes, Mask, Matrix, Vector
 from causal_sae.estimation.skewness import skewness
+from causal_sae.piloting import unmasked
 from causal_sae.power.declared import unit_of
 from causal_sae.simulation import Assumptions, Shape, inert_when_silent, untouched
+from causal_sae.spec.analysis import Power
 from causal_sae.spec.rules.analysis import CLUSTERED
 from causal_sae.tables import OBSERVATIONS
 
 if TYPE_CHECKING:
     from causal_sae.spec import Outcome, Trial
-    from causal_sae.spec.analysis import Power
 
 LEAST = 8
 """With fewer units a pilot says next to nothing of a standard deviation."""
@@ -105,6 +107,7 @@ def read_pilot(trial: Trial, observations: pd.DataFrame) -> Pilot:
     usable = pd.to_numeric(frame["value"], errors="coerce").notna()
     if "status" in frame:
         usable &= frame["status"].fillna("ok").astype("string").eq("ok").to_numpy(bool)
+    frame = frame.assign(arm=unmasked(trial, frame["arm"]))
     frame = frame[usable].assign(
         value=pd.to_numeric(frame.loc[usable, "value"]),
         unit_id=frame.loc[usable, "unit_id"].astype(str),
@@ -349,6 +352,41 @@ def intraclass(value: Vector, group: Codes) -> float:
     typical = (n - float(np.sum(size**2)) / n) / (k - 1)
     total = between + (typical - 1) * inside
     return float(np.clip((between - inside) / total, 0.0, MOST_ALIKE)) if total > 0 else np.nan
+
+
+def spread_table(trial: Trial, observations: pd.DataFrame) -> pd.DataFrame:
+    """What a pilot says of each outcome, and nothing of any effect.
+
+    Columns: outcome, units, sd, skewness, rho (a unit's outcomes in two arms), icc (units of a
+    cluster, or of a block), active (the share of units on which the feature fires); NaN where the
+    design does not show it, or the outcome did not vary.
+    """
+    pilot = read_pilot(trial, observations)
+    power = trial.power or Power(effect=1.0)
+    estimator, _ = choose(trial)
+    rows = [
+        {"outcome": name, "units": len(pilot)} | _spread(trial, power, pilot, name, estimator)
+        for name in pilot.values
+    ]
+    return pd.DataFrame(rows)
+
+
+def _spread(
+    trial: Trial, power: Power, pilot: Pilot, name: str, estimator: str
+) -> dict[str, float]:
+    if not spread(pilot, name) > 0:
+        return {"sd": 0.0}
+    found = assumptions_of(trial, power, pilot, trial.outcome(name), estimator)
+    about = _about_means(pilot.values[name])
+    grouped = trial.assignment.cluster_by or getattr(trial.assignment, "block_by", None)
+    edits = pilot.knows_exposed and any(map(inert_when_silent, trial.arms))
+    return {
+        "sd": found.sd,
+        "skewness": float(skewness(about[~np.isnan(about)])),
+        "rho": found.rho if found.changes else np.nan,
+        "icc": found.icc if grouped else np.nan,
+        "active": float(pilot.exposed.mean()) if edits else np.nan,
+    }
 
 
 def told(pilot: Pilot, outcome: Outcome, assumed: Assumptions) -> str:

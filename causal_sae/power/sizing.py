@@ -9,6 +9,7 @@ import numpy as np
 
 from causal_sae.errors import Place, SpecError
 from causal_sae.estimation.choice import choose
+from causal_sae.piloting import unused
 from causal_sae.power.cost import units_in_all
 from causal_sae.power.declared import assumptions, left_out, planned_outcomes
 from causal_sae.power.layout import planned
@@ -100,8 +101,11 @@ def _roster(
     """The units of the trial, or as many as its target takes where none are given."""
     spec, population = declared.trial, declared.trial.population
     if population is not None and (declared.folder / population.prompts).is_file():
-        roster = of_prompts(spec, read_prompts(spec, declared.folder))
-        notes = []
+        prompts = read_prompts(spec, declared.folder)
+        kept = unused(declared, prompts)
+        roster, notes = of_prompts(spec, kept), []
+        if len(kept) < len(prompts):
+            notes.append(f"{len(prompts) - len(kept)} prompts were in the pilot and are left out.")
         if population.eligibility.model_dump(exclude_none=True):
             notes.append("All prompts of the file are counted; which are eligible, the model says.")
         return roster if n is None else roster.resized(n), notes

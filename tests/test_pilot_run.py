@@ -10,7 +10,8 @@ import causal_sae as cs
 from causal_sae.errors import DataError, SpecError
 from causal_sae.pilot import run_pilot
 from causal_sae.piloting import blinded, choose, held_out, list_path, mask, unmasked, unused
-from causal_sae.power.pilot import read_pilot, spread_table
+from causal_sae.power.pilot import read_pilot
+from causal_sae.power.spread import spread_table
 from causal_sae.spec.loading import load_trial_file
 from causal_sae.spec.prompts import read_prompts
 

@@ -38,7 +38,7 @@ def command(
     from rich.text import Text
 
     from causal_sae.pilot import run_pilot
-    from causal_sae.power.pilot import spread_table
+    from causal_sae.power.spread import spread_table
     from causal_sae.reporting.pilot import pilot_table
     from causal_sae.spec.loading import load_trial_file
 

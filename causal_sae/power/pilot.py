@@ -15,18 +15,16 @@ import numpy as np
 import pandas as pd
 
 from causal_sae.errors import DataError, Place, did_you_mean
-from causal_sae.estimation.choice import choose
 from causal_sae.estimation.sample import Codes, Mask, Matrix, Vector
-from causal_sae.estimation.skewness import skewness
 from causal_sae.piloting import unmasked
 from causal_sae.power.declared import unit_of
 from causal_sae.simulation import Assumptions, Shape, inert_when_silent, untouched
-from causal_sae.spec.analysis import Power
 from causal_sae.spec.rules.analysis import CLUSTERED
 from causal_sae.tables import OBSERVATIONS
 
 if TYPE_CHECKING:
     from causal_sae.spec import Outcome, Trial
+    from causal_sae.spec.analysis import Power
 
 LEAST = 8
 """With fewer units a pilot says next to nothing of a standard deviation."""
@@ -210,10 +208,10 @@ def spread(pilot: Pilot, outcome: str) -> float:
     """The standard deviation within arms, pooled over the pilot's arms."""
     values = pilot.values[outcome]
     count = np.sum(~np.isnan(values), axis=0)
-    return float(np.sqrt(np.nansum(_about_means(values) ** 2) / np.sum(count[count > 0] - 1)))
+    return float(np.sqrt(np.nansum(about_means(values) ** 2) / np.sum(count[count > 0] - 1)))
 
 
-def _about_means(values: Matrix) -> Matrix:
+def about_means(values: Matrix) -> Matrix:
     """The values minus the mean of their arm; NaN stays NaN."""
     count = np.maximum(np.sum(~np.isnan(values), axis=0), 1)
     result: Matrix = values - np.nansum(values, axis=0) / count
@@ -260,7 +258,7 @@ def from_clean(trial: Trial, pilot: Pilot, outcome: Outcome, name: str, among: M
         return np.zeros(len(pilot))
     values = pilot.values[outcome.name][:, pilot.rows_of(trial, name)]
     found = values - pilot.clean[outcome.name][:, None]
-    return _about_means(np.where(among[:, None], found, np.nan)).ravel()
+    return about_means(np.where(among[:, None], found, np.nan)).ravel()
 
 
 def shapes(
@@ -281,7 +279,7 @@ def shapes(
         known = ~np.isnan(values) & ~np.isnan(clean)[:, None] & among[:, None]
         if known.sum() < LEAST // 2:
             return {}
-        about = _about_means(np.where(known, values, np.nan))[known]
+        about = about_means(np.where(known, values, np.nan))[known]
         beside = np.broadcast_to(clean[:, None], values.shape)[known]
         scale = float(np.var(beside, ddof=1))
         if scale == 0:
@@ -329,7 +327,7 @@ def _compared(trial: Trial, pilot: Pilot, outcome: Outcome, estimator: str) -> M
         hidden = [pilot.arms.index(n) for n, p in zip(names, plain, strict=True) if p]
         found[:, hidden] = np.nan
         values = found if estimator == "cluster" and not np.isnan(found).all() else values
-    return _about_means(values)
+    return about_means(values)
 
 
 def intraclass(value: Vector, group: Codes) -> float:
@@ -352,52 +350,3 @@ def intraclass(value: Vector, group: Codes) -> float:
     typical = (n - float(np.sum(size**2)) / n) / (k - 1)
     total = between + (typical - 1) * inside
     return float(np.clip((between - inside) / total, 0.0, MOST_ALIKE)) if total > 0 else np.nan
-
-
-def spread_table(trial: Trial, observations: pd.DataFrame) -> pd.DataFrame:
-    """What a pilot says of each outcome, and nothing of any effect.
-
-    Columns: outcome, units, sd, skewness, rho (a unit's outcomes in two arms), icc (units of a
-    cluster, or of a block), active (the share of units on which the feature fires); NaN where the
-    design does not show it, or the outcome did not vary.
-    """
-    pilot = read_pilot(trial, observations)
-    power = trial.power or Power(effect=1.0)
-    estimator, _ = choose(trial)
-    rows = [
-        {"outcome": name, "units": len(pilot)} | _spread(trial, power, pilot, name, estimator)
-        for name in pilot.values
-    ]
-    return pd.DataFrame(rows)
-
-
-def _spread(
-    trial: Trial, power: Power, pilot: Pilot, name: str, estimator: str
-) -> dict[str, float]:
-    if not spread(pilot, name) > 0:
-        return {"sd": 0.0}
-    found = assumptions_of(trial, power, pilot, trial.outcome(name), estimator)
-    about = _about_means(pilot.values[name])
-    grouped = trial.assignment.cluster_by or getattr(trial.assignment, "block_by", None)
-    edits = pilot.knows_exposed and any(map(inert_when_silent, trial.arms))
-    return {
-        "sd": found.sd,
-        "skewness": float(skewness(about[~np.isnan(about)])),
-        "rho": found.rho if found.changes else np.nan,
-        "icc": found.icc if grouped else np.nan,
-        "active": float(pilot.exposed.mean()) if edits else np.nan,
-    }
-
-
-def told(pilot: Pilot, outcome: Outcome, assumed: Assumptions) -> str:
-    """What the pilot says of an outcome, in one sentence; nothing of its effect."""
-    about = _about_means(pilot.values[outcome.name])
-    skew = skewness(about[~np.isnan(about)])
-    parts = [f"sd {assumed.sd:.3g}", f"skewness {skew:.2f}"]
-    if assumed.changes:
-        parts.append(f"rho {assumed.rho:.3f}")
-    if assumed.icc > 0:
-        parts.append(f"icc {assumed.icc:.3f}")
-    if assumed.active < 1:
-        parts.append(f"active {assumed.active:.2f}")
-    return f"Pilot of {len(pilot)} units, {outcome.name}: {', '.join(parts)}."

@@ -64,7 +64,8 @@ def sized_plan(
         assumed = {o.name: assumptions(spec, power, o) for o in outcomes}
         notes += left_out(spec, power)
     else:
-        from causal_sae.power.pilot import assumptions_of, told  # noqa: PLC0415
+        from causal_sae.power.pilot import assumptions_of  # noqa: PLC0415
+        from causal_sae.power.spread import told  # noqa: PLC0415
 
         estimator, _ = choose(spec)
         assumed = {

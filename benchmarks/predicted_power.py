@@ -4,8 +4,8 @@ Run from the repository: ``python -m benchmarks.predicted_power``; two minutes t
 model, ten to run it once, and as many again. It writes ``docs/explanation/predicted-power.csv``.
 
 The model is run once on 340 passages, each in every arm, so that the outcome of every passage in
-every arm is known. These passages are then the population. A pilot of 30 of them, in the trial's own
-design and blinded, gives the predicted power at n units; trials of n units, drawn from the
+every arm is known. These passages are then the population. A pilot of 30 of them, in the trial's
+own design and blinded, gives the predicted power at n units; trials of n units, drawn from the
 population with their arms dealt anew, give the achieved one. The plan is told the true effect: that
 is what a plan assumes and a pilot does not know. All else is what the pilot shows.
 """

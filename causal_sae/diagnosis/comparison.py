@@ -24,14 +24,16 @@ class Offer:
     """Its Monte-Carlo standard error."""
     fixed: float
     """The part of their variance that more units do not make smaller."""
+    removable: float
+    """The part that falls with the number of units."""
     passes: float
     """Forward passes for a unit."""
     biased: bool = False
 
     @property
     def relative(self) -> float:
-        """The spread over the effect."""
-        return self.spread / abs(self.effect)
+        """The standard deviation of the estimates over the effect."""
+        return sqrt(self.removable + self.fixed) / abs(self.effect)
 
 
 def units_for(offer: Offer, relative: float) -> float:
@@ -42,7 +44,7 @@ def units_for(offer: Offer, relative: float) -> float:
     wanted = (relative * offer.effect) ** 2
     if wanted <= offer.fixed:
         return inf
-    return offer.units * max(offer.spread**2 - offer.fixed, 0.0) / (wanted - offer.fixed)
+    return offer.units * offer.removable / (wanted - offer.fixed)
 
 
 def same_precision(offers: Sequence[Offer]) -> list[float]:
@@ -108,4 +110,4 @@ def verdict(offers: Sequence[Offer], what: str) -> list[str]:
 def _error(one: Offer, other: Offer) -> float:
     """The relative standard error of the ratio of two costs; a variance has twice a spread's."""
     parts = [2 * offer.spread_error / offer.spread for offer in (one, other) if offer.spread > 0]
-    return hypot(*parts) if parts else sqrt(0.0)
+    return hypot(*parts)

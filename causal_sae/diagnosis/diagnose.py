@@ -11,7 +11,7 @@ import numpy as np
 
 from causal_sae.diagnosis.comparison import same_precision, verdict
 from causal_sae.diagnosis.designs import Design, designs_of
-from causal_sae.diagnosis.rows import Key, Simulated, offer_of, rows_of, shared
+from causal_sae.diagnosis.rows import Key, Simulated, offer_of, rows_of, shared, too_sure
 from causal_sae.errors import DataError, InputError, Place
 from causal_sae.power.cost import passes_of_unit
 from causal_sae.power.declared import plan_of
@@ -41,7 +41,8 @@ class Diagnosis:
     table: pd.DataFrame
     """One row for each design and test (:data:`causal_sae.tables.DIAGNOSIS`)."""
     verdict: tuple[str, ...]
-    """Which design is the cheapest for the same precision, in sentences; empty for one design."""
+    """Which design is the cheapest for the same precision, and which are too sure of themselves,
+    in sentences."""
     notes: tuple[str, ...]
     """What was taken for granted, one sentence each."""
     device: str
@@ -180,7 +181,7 @@ def _together(found: Sequence[Simulated]) -> Diagnosis:
     rows = [row for one, own in zip(found, costs, strict=True) for row in rows_of(one, own)]
     return Diagnosis(
         table=DIAGNOSIS.conform(pd.DataFrame(rows, columns=list(DIAGNOSIS.columns))),
-        verdict=tuple(sentences),
+        verdict=(*sentences, *too_sure(rows)),
         notes=_notes(found),
         device=next((one.device for one in found if one.device), ""),
     )

@@ -56,6 +56,7 @@ def test_a_two_arm_trial_is_worth_what_formulas_say():
     mean = 0.5 + std_error * stats.norm.pdf((limit - 0.5) / std_error) / above
     assert near(found["type_m"], mean / 0.5, found["type_m_mcse"], slack=0.03)
     assert (found["units"], found["n_treatment"], found["repetitions"]) == (60, 30, 600)
+    assert found["estimator"] == "hall"  # what `auto` becomes
     assert found["tested"] == 1
 
 
@@ -80,15 +81,16 @@ def test_few_draws_that_differ_make_intervals_too_short():
         analysis={"contrasts": [["ablate", "placebo"], ["placebo", "control"]]},
         power={"effect": 0.5, "rho": 0.8, "placebo_sd": 0.4},
     )
-    table = diagnose(trial, draws=[40], n=160, repetitions=200).table.set_index(
-        ["design", "treatment"]
-    )
+    found = diagnose(trial, draws=[40], n=160, repetitions=200)
+    assert any(s.startswith("planned is too sure of gap: ablate") for s in found.verdict)
+    table = found.table.set_index(["design", "treatment"])
     few, many = table.loc[("planned", "ablate")], table.loc[("planned, 40 draws", "ablate")]
     reported = np.sqrt((0.4 + 0.16 * 3 / 4) / 160)
     total = np.hypot(reported, 0.2)
     expected = 1 - 2 * stats.norm.sf(1.96 * reported / total)
     assert near(few["coverage"], expected, few["coverage_mcse"], slack=0.02)
     assert near(few["rmse"], total, few["rmse_mcse"])
+    assert few["passes_same_precision"] == few["forward_passes"]
     assert many["coverage"] > few["coverage"] + 0.1
     assert table.loc[("planned", "placebo"), "type_i"] > 0.3
 

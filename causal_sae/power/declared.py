@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from causal_sae.errors import Place, SpecError
 from causal_sae.estimation.guardrails import has_margin
-from causal_sae.simulation import Assumptions, draws_of, inert_when_silent
+from causal_sae.simulation import DISCRETE, Assumptions, draws_of, inert_when_silent, usual_sd
 from causal_sae.spec.rules.analysis import CLEAN_OUTCOME, CLUSTERED
 
 if TYPE_CHECKING:
@@ -16,12 +16,6 @@ if TYPE_CHECKING:
 
 
 UNPLANNED = {
-    "logistic": "depends on how often the outcome is 1, which a plan does not declare; the size "
-    "that `welch` needs is enough",
-    "poisson": "depends on the mean count, which a plan does not declare; the size that `welch` "
-    "needs, with the counts' standard deviation, is a good first answer",
-    "mcnemar": "depends on how often the outcome is 1, which a plan does not declare; the size "
-    "that `paired` needs is a good first answer",
     "enriched": "depends on the pool; plan the exposed units as a trial of their own",
 }
 """Estimators that no plan here is for: why, and what to do instead."""
@@ -70,6 +64,8 @@ def plan_of(trial: Trial) -> Power:
             "the unit of `effect`.",
             Place(field="power.placebo_sd"),
         )
+    if estimator in DISCRETE:
+        _check_baseline(trial.power, estimator)
     if not any(outcome.role == "primary" for outcome in trial.outcomes):
         raise SpecError(
             "power is that of the contrasts of primary outcomes, but there is none; give one "
@@ -77,6 +73,36 @@ def plan_of(trial: Trial) -> Power:
             Place(field="outcomes"),
         )
     return trial.power
+
+
+def _check_baseline(power: Power, estimator: str) -> None:
+    """Refuse a plan for shares or counts whose means could not be."""
+    kind, place = DISCRETE[estimator], Place(field="power.baseline")
+    what = "the share of ones" if kind == "share" else "the mean count"
+    if power.baseline is None:
+        raise SpecError(
+            f"the power of the estimator {estimator!r} depends on {what}; add `baseline:`, {what} "
+            "on the untouched model.",
+            place,
+        )
+    if kind == "share" and not 0 < power.baseline < 1:
+        raise SpecError(f"must be a share between 0 and 1, got {power.baseline:g}.", place)
+    sd = None if isinstance(power.sd, dict) else power.sd
+    least = usual_sd(kind, power.baseline)
+    if sd is not None and (kind == "share" or sd < least):
+        raise SpecError(
+            "of outcomes of 0 and 1 follows from `baseline`; leave it out."
+            if kind == "share"
+            else f"of counts with the mean {power.baseline:g} is at least {least:.3g}, got {sd:g}.",
+            Place(field="power.sd"),
+        )
+    moved = power.baseline + power.effect * unit_of(power, sd or least)
+    if moved <= 0 or (kind == "share" and moved >= 1):
+        raise SpecError(
+            f"would move {what} from {power.baseline:g} to {moved:.3g}, which cannot be; declare a "
+            "smaller effect.",
+            Place(field="power.effect"),
+        )
 
 
 def planned_outcomes(trial: Trial, power: Power, measured: Container[str] = ()) -> list[Outcome]:
@@ -109,6 +135,9 @@ def assumptions(trial: Trial, power: Power, outcome: Outcome) -> Assumptions:
         Where what is left out has no worst case that could be planned with.
     """
     known = power.sd_of(outcome.name)
+    kind = DISCRETE.get(trial.analysis.estimator)
+    if known is None and kind is not None and power.baseline is not None:
+        known = usual_sd(kind, power.baseline)
     if power.unit == "outcome" and known is None:
         raise SpecError(
             "an effect in the outcome's units needs its standard deviation; add `sd:` of "
@@ -140,7 +169,13 @@ def unit_of(power: Power, sd: float) -> float:
 def left_out(trial: Trial, power: Power) -> list[str]:
     """What the plan takes for granted because the file does not say: one sentence each."""
     notes = []
-    if power.sd is None and power.unit == "sd":
+    kind = DISCRETE.get(trial.analysis.estimator)
+    if kind is not None:
+        notes.append(
+            f"Outcomes are {'0 and 1' if kind == 'share' else 'counts'} with the declared mean; "
+            "rho and icc are those of the normal variables behind them."
+        )
+    elif power.sd is None and power.unit == "sd":
         notes.append("Effects are in standard deviations of the outcome: sd is 1.")
     if power.rho is None and trial.within_unit:
         notes.append(

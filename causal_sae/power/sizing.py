@@ -14,7 +14,14 @@ from causal_sae.power.cost import units_in_all
 from causal_sae.power.declared import assumptions, left_out, planned_outcomes
 from causal_sae.power.layout import planned
 from causal_sae.power.plan import Plan, tests_margin
-from causal_sae.simulation import NormalPopulation, Population, Roster, WithDraws
+from causal_sae.simulation import (
+    DISCRETE,
+    DiscretePopulation,
+    NormalPopulation,
+    Population,
+    Roster,
+    WithDraws,
+)
 from causal_sae.simulation.roster import names, of_prompts
 from causal_sae.spec.prompts import read_prompts
 
@@ -59,6 +66,13 @@ def sized_plan(
     """
     spec = declared.trial
     notes: list[str] = []
+    if earlier is not None and spec.analysis.estimator in DISCRETE:
+        raise SpecError(
+            f"the estimator {spec.analysis.estimator!r} is planned from `baseline`, the outcome's "
+            "mean on the untouched model, and not from a pilot, whose outcomes an effect cannot be "
+            "added to; take the mean from the pilot and leave this out.",
+            Place(field="power.pilot"),
+        )
     outcomes = planned_outcomes(spec, power, () if earlier is None else earlier.pilot.values)
     if earlier is None:
         assumed = {o.name: assumptions(spec, power, o) for o in outcomes}
@@ -88,10 +102,12 @@ def _of_contrasts(plan: Plan) -> list[str]:
             "random directions are taken to do nothing, so there is nothing to find; the smallest "
             "detectable effect is given all the same."
         )
+    name = plan.questions[0].estimator
     if not plan.has_closed_form:
+        normal = ", with outcomes that are normal unless a pilot gives their shape"
         notes.append(
-            f"The estimator {plan.questions[0].estimator!r} has no formula here: its power is "
-            "simulated, with outcomes that are normal unless a pilot gives their shape."
+            f"The estimator {name!r} has no formula here: its power is simulated"
+            f"{'' if name in DISCRETE else normal}."
         )
     return notes
 
@@ -168,6 +184,9 @@ def simulated_as(plan: Plan, earlier: Earlier | None) -> tuple[Trial, Population
         for o in plan.outcomes
     }
     population: Population = NormalPopulation(trial, assumed)
+    kind, power = DISCRETE.get(trial.analysis.estimator), trial.power
+    if kind is not None and power is not None and power.baseline is not None:
+        population = DiscretePopulation(trial, assumed, power.baseline, kind)
     if earlier is not None:
         from causal_sae.power.resampling import PilotPopulation  # noqa: PLC0415
 

@@ -142,7 +142,7 @@ def _size(trial: Trial) -> Iterator[str]:
         return
     unit = "standard deviations" if power.unit == "sd" else "in the outcome's units"
     yield f"Planned to find {numbers.declared(power.effect)} {unit} with power {power.target:g}."
-    for name in ("sd", "rho", "icc", "active", "placebo_sd"):
+    for name in ("sd", "rho", "icc", "active", "placebo_sd", "baseline"):
         value = getattr(power, name)
         for outcome, number in value.items() if isinstance(value, dict) else [("", value)]:
             if number is not None:

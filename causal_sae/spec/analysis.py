@@ -212,6 +212,9 @@ class Power(Spec):
     placebo_sd: Annotated[float, Field(ge=0)] | None = None
     """How much placebo features, or random directions, differ in what they do: the standard
     deviation of their effects, in the unit of ``effect``. It decides how many draws are needed."""
+    baseline: Annotated[float, Field(gt=0)] | None = None
+    """The outcome's mean on the untouched model, for the estimators whose power depends on it: the
+    share of ones (``logistic``, ``mcnemar``), or the mean count (``poisson``)."""
     pilot: Path | None = None
     """A run folder, or a table of observations, that the numbers above are taken from."""
 

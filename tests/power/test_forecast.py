@@ -178,7 +178,36 @@ def test_the_same_plan_gives_the_same_table_to_the_last_bit(declared):
         ),
         (
             {"analysis": {"estimator": "logistic"}},
-            r"analysis\.estimator: the power of the estimator 'logistic' is not available yet",
+            r"power\.baseline: the power of the estimator 'logistic' depends on the share of ones",
+        ),
+        (
+            {
+                "analysis": {"estimator": "logistic"},
+                "power": {"effect": 0.4, "unit": "outcome", "baseline": 0.7},
+            },
+            r"power\.effect: would move the share of ones from 0\.7 to 1\.1, which cannot be",
+        ),
+        (
+            {"analysis": {"estimator": "logistic"}, "power": {"effect": 0.4, "baseline": 3}},
+            r"power\.baseline: must be a share between 0 and 1, got 3",
+        ),
+        (
+            {
+                "analysis": {"estimator": "logistic"},
+                "power": {"effect": 0.4, "baseline": 0.3, "sd": 0.5},
+            },
+            r"power\.sd: of outcomes of 0 and 1 follows from `baseline`",
+        ),
+        (
+            {
+                "analysis": {"estimator": "poisson"},
+                "power": {"effect": 0.4, "baseline": 4, "sd": 1.0},
+            },
+            r"power\.sd: of counts with the mean 4 is at least 2, got 1",
+        ),
+        (
+            {"analysis": {"estimator": "poisson"}},
+            r"power\.baseline: the power of the estimator 'poisson' depends on the mean count",
         ),
         (
             {"outcomes": [{"name": "gap", "metric": "entropy"}]},

@@ -257,7 +257,8 @@ def power_is_planned(trial: Trial) -> Iterator[Problem]:
                 f"must name an outcome, got {name!r}; {did_you_mean(name, known)}",
                 on_key=True,
             )
-    if power.unit == "outcome" and power.sd is None and power.pilot is None:
+    undeclared = power.sd is None and power.baseline is None and power.pilot is None
+    if power.unit == "outcome" and undeclared:
         yield Problem(
             ("power", "sd"),
             "an effect in the outcome's units needs its standard deviation; add `sd:`, or "

@@ -71,6 +71,17 @@ def test_a_design_holds_what_it_promises_when_it_is_repeated(design):
     assert (single["type_s"].dropna() == 0).all()
 
 
+def test_the_page_of_designs_says_what_they_say(design):
+    page = (DESIGNS.parent / "docs" / "how-to" / "choose-a-design.md").read_text(encoding="utf-8")
+    (row,) = [x for x in page.splitlines() if x.startswith(f"| {design.trial.name} |")]
+    units, power = told(design)
+    passes = re.search(r"# ([\d,]+) forward passes\.", design.text)
+    assert passes is not None
+    assert [cell.strip() for cell in row.split("|")][4:7] == [
+        *(str(units), passes.group(1), f"{power:.2f}")
+    ]
+
+
 def test_the_enriched_design_is_worth_its_exposed_prompts():
     trial = load_trial(DESIGNS / "enriched.yaml")
     plain = trial.model_dump(mode="json", by_alias=True, exclude_none=True)

@@ -7,7 +7,7 @@ Corrections that need more than p-values go through ``estimate`` itself, which t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from causal_sae.estimation.inference import Estimate, settle
 from causal_sae.estimation.instruments import with_uptake
 from causal_sae.estimation.multiplicity import adjust
 from causal_sae.estimation.sample import Codes, Mask, Matrix, Sample, Vector, shared_blocks
-from causal_sae.power.joint import OF_P_VALUES, PROCEDURES
+from causal_sae.power.joint import NONE, OF_P_VALUES, PROCEDURES
 from causal_sae.simulation import deal, received
 from causal_sae.simulation.observations import CLEAN, noise, observed
 
@@ -74,7 +74,7 @@ def repeat(
     roster: Roster,
     repetitions: int,
     scale: float = 1.0,
-    unplanned: int = 0,
+    unplanned: Mapping[str, int] = NONE,
     advance: Advance | None = None,
 ) -> Repetitions:
     """Simulate a trial and analyse it as declared.
@@ -261,7 +261,7 @@ def _codes(labels: np.ndarray | None, unit: np.ndarray) -> np.ndarray | None:
     return None if labels is None else np.unique(labels[unit], return_inverse=True)[1]
 
 
-def corrected(trial: Trial, p_values: Matrix, unplanned: int = 0) -> Mask:
+def corrected(trial: Trial, p_values: Matrix, unplanned: Mapping[str, int] = NONE) -> Mask:
     """[repetitions, tests] which tests are rejected, by the correction that the trial declares.
 
     Parameters
@@ -271,15 +271,16 @@ def corrected(trial: Trial, p_values: Matrix, unplanned: int = 0) -> Mask:
     p_values:
         [repetitions, tests] NaN where there is no test.
     unplanned:
-        How many further tests share the family, of outcomes that are not simulated: they count as
-        never rejecting.
+        Family -> how many further tests share it that are not simulated, of other outcomes or of
+        several arms: they count as never rejecting.
     """
     multiplicity = trial.analysis.multiplicity
     families = [multiplicity.family_of(t.outcome.role, t.outcome.name) for t in _tests(trial)]
     rejected = np.zeros(p_values.shape, dtype=np.bool_)
     for family in dict.fromkeys(families):
         at = np.flatnonzero([one == family for one in families])
-        present = np.hstack([p_values[:, at], np.ones((len(p_values), unplanned))])
+        further = np.ones((len(p_values), unplanned.get(family, 0)))
+        present = np.hstack([p_values[:, at], further])
         rejected[:, at] = _procedure(trial, present)[:, : len(at)]
     return rejected & ~np.isnan(p_values)
 

@@ -269,3 +269,35 @@ def test_a_pilots_uncertainty_widens_a_simulated_interval():
 def test_cs_plans_power(declared):
     assert cs.plan_power is plan_power
     assert repeat.__module__ == "causal_sae.power.repetitions"
+
+
+def test_effects_of_several_arms_share_the_level(declared):
+    """Two factors: three contrasts, and three factorial effects beside them in the family."""
+    cells = {"neither": (0, 0), "first": (1, 0), "second": (0, 1), "both": (1, 1)}
+    arms = [
+        {
+            "name": name,
+            "intervention": {
+                "kind": "ablate",
+                "features": [f for f, on in zip((3, 5), cell, strict=True) if on],
+            }
+            if any(cell)
+            else {"kind": "none"},
+            "levels": {"a": cell[0], "b": cell[1]},
+        }
+        for name, cell in cells.items()
+    ]
+    design = {"arms": arms, "assignment": {"method": "factorial"}}
+    reference = {"reference": "neither"}
+    plain = declared(analysis=reference, **design)
+    crossed = declared(analysis={**reference, "factorial": "two_way"}, **design)
+    levels = [
+        plan_power(one, n=200, repetitions=0).table["alpha_adjusted"].iloc[0]
+        for one in (plain, crossed)
+    ]
+    assert levels == pytest.approx([0.05 / 3, 0.05 / 6])
+    every = [
+        plan_power(one, n=200, repetitions=0).table.set_index("treatment").loc["all", "power"]
+        for one in (plain, crossed)
+    ]
+    assert every[1] < every[0]

@@ -119,7 +119,9 @@ def test_missing_tests_never_reject_and_leave_the_others_more(declared):
     trial = declared(outcomes=[{"name": n, "role": "primary", "metric": "entropy"} for n in "ab"])
     assert corrected(trial, np.array([[0.04, np.nan]])).tolist() == [[True, False]]
     assert corrected(trial, np.array([[0.04, 0.9]])).tolist() == [[False, False]]
-    assert corrected(trial, np.array([[0.02, 0.9]]), unplanned=1).tolist() == [[False, False]]
+    assert corrected(trial, np.array([[0.02, 0.9]]), unplanned={"primary": 1}).tolist() == [
+        [False, False]
+    ]
 
 
 def test_arms_are_dealt_as_assign_deals_them(case):

@@ -98,7 +98,7 @@ def _dealt(base: Design, given: str) -> Design:
             "write the clustered design as a file of its own and name it beside this one.",
             Place(field="--assignment"),
         )
-    return _changed(base, f"{base.name}, {given}", {"assignment": wanted})
+    return _changed(base, f"{base.name} ({given})", {"assignment": wanted})
 
 
 def _with_draws(base: Design, count: int) -> Design:
@@ -119,7 +119,7 @@ def _with_draws(base: Design, count: int) -> Design:
         if draws_of(arm):
             (edit if edit["kind"] == "random_direction" else edit["features"])["draws"] = count
         arms.append(plain)
-    return _changed(base, f"{base.name}, {count} draws", {"arms": arms})
+    return _changed(base, f"{base.name} ({count} draws)", {"arms": arms})
 
 
 def _changed(base: Design, name: str, parts: dict[str, Any]) -> Design:

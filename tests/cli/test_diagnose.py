@@ -14,16 +14,16 @@ def test_designs_are_shown_beside_each_other_and_written(call, trial_folder, tmp
     said = call("diagnose", trial_folder(power=PLAN), *words)
     assert said.code == 0, said.err
     out = " ".join(said.out.split())
-    for part in ("clamp \u2212 control", "tiny, crossover", "Cover.", "Type M", "FWER", "Monte-"):
+    for part in ("clamp \u2212 control", "tiny (crossover)", "Cover.", "Type M", "FWER", "Monte-"):
         assert part in out
-    assert "the cheapest design is tiny, crossover" in out
+    assert "the cheapest design is tiny (crossover)" in out
     folder = tmp_path / "here" / "diagnosis" / "tiny"
     assert {p.name for p in folder.iterdir()} == {
         *("diagnosis.csv", "diagnosis.png", "diagnosis.svg")
     }
     table = pd.read_csv(folder / "diagnosis.csv")
     assert list(table) == list(tables.DIAGNOSIS.columns)
-    assert set(table["design"]) == {"tiny", "tiny, crossover"}
+    assert set(table["design"]) == {"tiny", "tiny (crossover)"}
 
 
 def test_several_files_and_a_pilot(call, trial_folder, finished):

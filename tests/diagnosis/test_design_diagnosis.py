@@ -84,7 +84,7 @@ def test_few_draws_that_differ_make_intervals_too_short():
     found = diagnose(trial, draws=[40], n=160, repetitions=200)
     assert any(s.startswith("planned is too sure of gap: ablate") for s in found.verdict)
     table = found.table.set_index(["design", "treatment"])
-    few, many = table.loc[("planned", "ablate")], table.loc[("planned, 40 draws", "ablate")]
+    few, many = table.loc[("planned", "ablate")], table.loc[("planned (40 draws)", "ablate")]
     reported = np.sqrt((0.4 + 0.16 * 3 / 4) / 160)
     total = np.hypot(reported, 0.2)
     expected = 1 - 2 * stats.norm.sf(1.96 * reported / total)
@@ -104,19 +104,19 @@ def test_the_rank_test_against_placebos_holds_its_level_where_the_t_test_does_no
     )
     table = diagnose(trial, draws=[25], n=100, repetitions=60).table.set_index("design")
     assert table.loc["planned", "power"] == 0  # of 5 ranks none is below 0.05
-    assert table.loc["planned, 25 draws", "power"] > 0.9
+    assert table.loc["planned (25 draws)", "power"] > 0.9
     assert table["fwer"].max() < 0.05
 
 
 def test_within_units_is_cheaper_by_the_correlation():
     trial = declare(power={"effect": 0.5, "rho": 0.8})
     found = diagnose(trial, assignments=["parallel", "crossover"], n=100, repetitions=300)
-    assert list(found.table["design"]) == ["planned", "planned, crossover"]
+    assert list(found.table["design"]) == ["planned", "planned (crossover)"]
     parallel, crossed = found.table["passes_same_precision"]
     assert parallel == found.table["forward_passes"].iloc[0] == 150
     # Variances 4 / n and 2 (1 - rho) / n; 1.5 and 2 passes a unit.
     assert crossed == pytest.approx(100 * 0.1 * 2, rel=0.3)
-    assert "the cheapest design is planned, crossover" in found.verdict[0]
+    assert "the cheapest design is planned (crossover)" in found.verdict[0]
 
 
 def test_blocks_gain_what_lies_between_them():
@@ -196,7 +196,7 @@ def test_names_are_unique_and_what_is_the_same_is_not_simulated_twice():
             {"analysis": {"estimator": "wald"}},
             ["crossover"],
             [],
-            "'planned, crossover' is no valid",
+            "'planned (crossover)' is no valid",
         ),
         ({"arms": [CONTROL, {**ABLATE, "share": 2}]}, ["crossover"], [], "is no valid trial: arms"),
     ],

@@ -27,6 +27,12 @@ def list_path(declared: TrialFile) -> Path:
     return declared.path.with_suffix(".pilot.csv")
 
 
+def used_count(declared: TrialFile) -> int:
+    """How many prompts the list names; without reading the prompts."""
+    path = list_path(declared)
+    return max(0, len(path.read_text(encoding="utf-8").splitlines()) - 1) if path.exists() else 0
+
+
 def fingerprints(trial: Trial, prompts: pd.DataFrame) -> pd.Series[str]:
     """[prompts] the SHA-256 of each prompt's text."""
     assert trial.population is not None

@@ -17,6 +17,9 @@ def test_the_spread_is_shown_and_the_next_command(call, trial_folder, tmp_path):
     planned = call("power", trial, "--pilot", folder, "--repetitions", 0)
     assert planned.code == 0, planned.err
     assert "Pilot of 20 units" in " ".join(planned.out.split())
+    checked = call("validate", trial)
+    assert checked.code == 0
+    assert "in the pilot 20" in " ".join(checked.out.split())
     again = call("pilot", trial, "--n", 20)
     assert again.code == 2
     assert "is not empty" in " ".join(again.err.split())

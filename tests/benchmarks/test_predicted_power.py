@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from benchmarks.predicted_power import CASES, keep, observed, study
+from benchmarks.predicted_power import CASES, RESULT, keep, observed, study
 
 
 def everything() -> pd.DataFrame:
@@ -48,3 +48,13 @@ def test_a_case_has_its_row_and_keeps_it(tmp_path):
     for _ in range(2):
         keep(row, tmp_path / "rows.csv")
     assert len(pd.read_csv(tmp_path / "rows.csv")) == 1
+
+
+def test_the_page_tells_what_was_measured():
+    folder = RESULT.parent
+    page = (folder / "power.md").read_text(encoding="utf-8")
+    for row in pd.read_csv(folder / RESULT.name).itertuples():
+        assert row.trials >= 100
+        cells = f"| {row.design} | {row.units} | {row.predicted:.2f} |"
+        assert cells in page
+        assert f"| {row.achieved:.2f} (" in page

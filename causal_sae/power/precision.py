@@ -27,10 +27,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
+from causal_sae.estimation.choice import allows_skewness
 from causal_sae.estimation.estimators import ESTIMATORS
 from causal_sae.estimation.sparsity import edits_active_only
 from causal_sae.power.closed_form import Vector, t_power, welch_df
 from causal_sae.power.exposed import exposed_power
+from causal_sae.power.skewed import Arms, skewed_power
 from causal_sae.simulation import Shape, assumed_effects, draws_of, inert_when_silent, untouched
 from causal_sae.simulation.population import groups_span_arms
 
@@ -119,12 +121,17 @@ class Precision:
     df: Vector
     skewed: bool = False
     """Whether the test allows for the skewness of the exposed units, ``df + 1`` of them."""
+    arms: Arms = ()
+    """The arms of a test that allows for their skewness; empty where it does not."""
 
     def power(self, alpha: float) -> float:
         """Of the two-sided test against zero."""
         if self.skewed:
             exposed = np.nan_to_num(self.df) + 1
             return self._mean(exposed_power(self.effect, self.std_error, exposed, alpha))
+        if self.arms:
+            one = [float(x[0]) for x in (self.effect, self.std_error, self.reported, self.df)]
+            return skewed_power(one[0], one[1], one[2], one[3], self.arms, alpha)
         found = t_power(self.effect, self.std_error, self.df, alpha, 2, self.reported)
         return self._mean(found)
 
@@ -153,8 +160,24 @@ def precision(question: Question, n: float, m: float) -> Precision:
         return _sparse(question, n)
     if question.estimator == "cace" and question.reached < 1:
         return _stratum(question, n, m)
-    effect = question.estimand
-    return _single(effect, *_moments(question, n, m))
+    found = _single(question.estimand, *_moments(question, n, m))
+    automatic = question.trial.analysis.estimator == "auto"
+    if automatic and allows_skewness(question.trial, question.estimator):
+        return replace(found, arms=_arms(question, n, m))
+    return found
+
+
+def _arms(question: Question, n: float, m: float) -> Arms:
+    """What each arm adds to the variance, for a test that allows for skewness."""
+    layout = question.layout
+    if layout.within:
+        return ((n, 1.0),)
+    paired = layout.blocks and layout.block_rule == "pairs"
+    if paired and not question.trial.analysis.covariates:
+        return (((n + m) / 2, 1.0),)
+    of_arm, _ = _arm_variances(question, n, m)
+    parts = of_arm[0] / n, of_arm[1] / m
+    return ((n, parts[0] / sum(parts)), (m, parts[1] / sum(parts)))
 
 
 def _single(effect: float, std_error: float, reported: float, df: float) -> Precision:

@@ -16,9 +16,26 @@ from causal_sae.power.repetitions import repeat
 from causal_sae.power.table import widened
 from causal_sae.tables import POWER, POWER_CURVE
 
+WELCH = {"estimator": "welch"}
+"""Student's limits; those of `auto` allow for skewness."""
+
+
+def test_the_caution_of_auto_costs_a_little_and_less_in_large_trials(declared):
+    cost = []
+    for n, effect in ((24, 1.2), (400, 0.28)):
+        student, cautious = (
+            plan_power(declared(power={"effect": effect}, analysis=a), n=n, repetitions=0)
+            .table["power"]
+            .iloc[0]
+            for a in (WELCH, {})
+        )
+        cost.append(student - cautious)
+    assert 0.005 < cost[0] < 0.05
+    assert 0 <= cost[1] < 0.002
+
 
 def test_two_arms_are_the_textbook_t_test(declared):
-    row = plan_power(declared(), n=100, repetitions=0).table.iloc[0]
+    row = plan_power(declared(analysis=WELCH), n=100, repetitions=0).table.iloc[0]
     assert (row["n_treatment"], row["n_reference"]) == (50, 50)
     assert row["power"] == pytest.approx(two_sample(0.5, 50, 50), abs=1e-12)
     assert row["n_required"] == 64  # pwr: 63.77
@@ -36,7 +53,7 @@ def test_the_table_has_its_columns_whatever_is_asked(declared):
 
 
 def test_a_plan_without_prompts_takes_the_size_that_its_target_needs(declared):
-    found = plan_power(declared(), repetitions=0)
+    found = plan_power(declared(analysis=WELCH), repetitions=0)
     assert found.units == 128
     assert found.table["power"].iloc[0] == pytest.approx(0.8, abs=0.005)
     assert any("128 units" in note for note in found.notes)
@@ -91,7 +108,7 @@ def test_tests_of_other_outcomes_count_in_a_family_of_all(declared):
         {"name": "gap", "role": "primary", "metric": "entropy"},
         {"name": "extra", "role": "secondary", "metric": "entropy"},
     ]
-    family = {"multiplicity": {"method": "bonferroni", "family": "all"}}
+    family = {"multiplicity": {"method": "bonferroni", "family": "all"}, **WELCH}
     trial = declared(outcomes=outcomes, analysis=family)
     rows = plan_power(trial, n=100, repetitions=100).table.set_index("method")
     assert rows["alpha_adjusted"].to_list() == [0.025, 0.025]
@@ -102,7 +119,7 @@ def test_tests_of_other_outcomes_count_in_a_family_of_all(declared):
 
 def test_any_and_all_of_independent_tests_are_products(declared):
     outcomes = [{"name": n, "role": "primary", "metric": "entropy"} for n in ("a", "b")]
-    trial = declared(outcomes=outcomes, analysis={"multiplicity": {"method": "none"}})
+    trial = declared(outcomes=outcomes, analysis={"multiplicity": {"method": "none"}, **WELCH})
     table = plan_power(trial, n=80, repetitions=0).table.set_index("treatment")
     one = two_sample(0.5, 40, 40)
     assert table.loc["any", "power"] == pytest.approx(1 - (1 - one) ** 2, abs=2e-3)

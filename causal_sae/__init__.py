@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from causal_sae.diagnosis.diagnose import diagnose
     from causal_sae.errors import CausalSAEError, GateError, InputError
     from causal_sae.pipeline import estimate_observations, run_trial
     from causal_sae.power.forecast import plan_power
@@ -27,6 +28,7 @@ _HOMES = {
     "InputError": "errors",
     "Run": "run",
     "Trial": "spec.trial",
+    "diagnose": "diagnosis.diagnose",
     "estimate_observations": "pipeline",
     "load_run": "run",
     "load_trial": "spec.loading",
@@ -40,6 +42,7 @@ __all__ = [
     "InputError",
     "Run",
     "Trial",
+    "diagnose",
     "estimate_observations",
     "load_run",
     "load_trial",

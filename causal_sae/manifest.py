@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from causal_sae.piloting import list_path
 from causal_sae.registration import Lock, deviations
 from causal_sae.run_folder import RunFolder
 from causal_sae.spec.loading import TrialFile, fingerprint
@@ -50,6 +51,8 @@ def identity_of(declared: TrialFile, engine: LocalBackend) -> dict[str, str]:
     if population is not None:
         content = (declared.folder / prompts_source(population)[0]).read_bytes()
         hashes["prompts"] = hashlib.sha256(content).hexdigest()
+    used = list_path(declared)
+    hashes["pilot"] = hashlib.sha256(used.read_bytes()).hexdigest() if used.exists() else "none"
     return hashes
 
 

@@ -19,6 +19,7 @@ from rich.console import Console
 
 from causal_sae.errors import DataError, InputError, Place, SpecError
 from causal_sae.manifest import Clock, begun, identity_of, now, registration_of, resumed, versions
+from causal_sae.piloting import held_out, unused
 from causal_sae.pool import POOL, draw
 from causal_sae.progress import bar, busy
 from causal_sae.registration import (
@@ -100,7 +101,7 @@ def run_trial(
         engine = open_backend(backend, spec, declared.folder, prompts, console)
         identity = identity_of(declared, engine)
         folder = choose_folder(Path("runs"), spec.name, target, resume, identity)
-        excluded = engine.excluded()
+        excluded = engine.excluded() | held_out(declared, prompts)
         eligible = prompts[~prompts["unit_id"].isin(excluded)]
         if eligible.empty:
             raise DataError(
@@ -255,7 +256,8 @@ def assign_trial(trial: Trial | TrialFile | str | Path) -> pd.DataFrame:
                 "which prompts are eligible is known only to the model: `causal-sae run` assigns",
                 Place(field="population.eligibility"),
             )
-        assignment = assign(declared.trial, read_prompts(declared.trial, declared.folder))
+        prompts = read_prompts(declared.trial, declared.folder)
+        assignment = assign(declared.trial, unused(declared, prompts))
         sample_ratio_check(declared.trial, assignment).require()
     return assignment
 

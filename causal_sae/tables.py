@@ -201,6 +201,45 @@ POWER_CURVE = Table(
 )
 
 
+DIAGNOSIS = Table(
+    "diagnosis",
+    {
+        "design": _TEXT,
+        "outcome": _TEXT,
+        "treatment": _TEXT,
+        "reference": _TEXT,
+        "estimator": _TEXT,
+        "units": _INTEGER,
+        "n_treatment": _INTEGER,
+        "n_reference": _INTEGER,
+        "effect": _NUMBER,
+        "bias": _NUMBER,
+        "bias_mcse": _NUMBER,
+        "rmse": _NUMBER,
+        "rmse_mcse": _NUMBER,
+        "power": _NUMBER,
+        "power_mcse": _NUMBER,
+        "coverage": _NUMBER,
+        "coverage_mcse": _NUMBER,
+        "conf_level": _NUMBER,
+        "type_s": _NUMBER,
+        "type_s_mcse": _NUMBER,
+        "type_m": _NUMBER,
+        "type_m_mcse": _NUMBER,
+        "type_i": _NUMBER,
+        "type_i_mcse": _NUMBER,
+        "fwer": _NUMBER,
+        "fwer_mcse": _NUMBER,
+        "tested": _NUMBER,
+        "repetitions": _INTEGER,
+        "forward_passes": _INTEGER,
+        "minutes": _NUMBER,
+        "passes_same_precision": _NUMBER,
+    },
+    required=frozenset({"design", "outcome", "treatment", "reference", "power"}),
+)
+
+
 @dataclass(frozen=True)
 class Companion:
     """A table beside the effects, in the folder ``tables/`` of a run."""

@@ -35,6 +35,8 @@ HERE = Path(__file__).parent / "reference"
 
 WRITTEN = {
     "power": "Written by `causal-sae power` as `power.csv`: one row a contrast and method.",
+    "diagnosis": "Written by `causal-sae diagnose` as `diagnosis.csv`, and drawn as "
+    "`diagnosis.png` and `diagnosis.svg`: one row a design and contrast.",
     "power_curve": "Written by `causal-sae power` as `power_curve.csv`, and drawn as `power.png` "
     "and `power.svg`: one row a contrast and size.",
 }
@@ -99,7 +101,7 @@ def tables() -> str:
     kinds = {"text": "text", "number": "number", "integer": "whole number", "flag": "flag"}
     for contract in (
         *(contracts.ASSIGNMENT, contracts.OBSERVATIONS, contracts.EFFECTS, contracts.FEATURES),
-        *(contracts.POWER, contracts.POWER_CURVE),
+        *(contracts.POWER, contracts.POWER_CURVE, contracts.DIAGNOSIS),
     ):
         rows = [
             (f"`{name}`", kinds[column.kind], MEANINGS[contract.name][name])

@@ -15,10 +15,13 @@ from rich.text import Text
 
 from causal_sae.cli import (
     assign,
+    diagnose,
     doctor,
     estimate,
     export,
     fetch,
+    new,
+    pilot,
     power,
     register,
     report,
@@ -92,7 +95,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    *(doctor, fetch, validate, power, register, assign, run),
+    *(doctor, fetch, new, validate, pilot, power, diagnose, register, assign, run),
     *(estimate, report, export, steer, schema),
 ):
     app.command(command.NAME)(speaking(command.command))

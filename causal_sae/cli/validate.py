@@ -24,6 +24,7 @@ def command(trial: TrialArgument) -> None:
 
     Example: [bold]causal-sae validate trials/scripture[/bold]
     """
+    from causal_sae.piloting.units import used_count
     from causal_sae.spec.files import check_files
     from causal_sae.spec.loading import load_trial_file
 
@@ -31,7 +32,13 @@ def command(trial: TrialArgument) -> None:
     summary = check_files(declared)
     console = Console()
     console.print(f"[bold green]valid[/bold green]  {declared.path}", highlight=False)
-    console.print(overview(declared.trial, summary.units if summary else None))
+    table = overview(declared.trial, summary.units if summary else None)
+    used = used_count(declared)
+    if used:
+        table.add_row(
+            "in the pilot", f"{used:,}: runs leave out those that are in the prompts file"
+        )
+    console.print(table)
 
 
 def overview(trial: Trial, units: int | None) -> Table:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from causal_sae.simulation.arms import compares_models
+
 if TYPE_CHECKING:
     from causal_sae.spec import Trial
 
@@ -17,8 +19,11 @@ def passes_of_unit(trial: Trial) -> float:
     The untouched model runs once for each text that is scored (the prompt, and the prompt with
     each continuation), and so does every arm that the unit is dealt and that changes something.
     Placebos and random directions are dealt one to a unit, so their number changes nothing.
-    Generated text takes a pass for each new token.
+    Generated text takes a pass for each new token. Where arms are models, the outcome is an edit's
+    effect: every model runs with it and without.
     """
+    if compares_models(trial):
+        return 2 * len(trial.arms) * (texts(trial) + tokens(trial))
     edited = [arm.intervention.kind != "none" for arm in trial.arms]
     share = np.ones(len(edited))
     if not trial.within_unit:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import TYPE_CHECKING
 
 from causal_sae.errors import Place, SpecError
-from causal_sae.simulation import Assumptions, inert_when_silent
+from causal_sae.estimation.guardrails import has_margin
+from causal_sae.simulation import DISCRETE, Assumptions, draws_of, inert_when_silent, usual_sd
 from causal_sae.spec.rules.analysis import CLEAN_OUTCOME, CLUSTERED
 
 if TYPE_CHECKING:
@@ -14,14 +16,6 @@ if TYPE_CHECKING:
 
 
 UNPLANNED = {
-    "logistic": "depends on how often the outcome is 1, which a plan does not declare; the size "
-    "that `welch` needs is enough",
-    "poisson": "depends on the mean count, which a plan does not declare; the size that `welch` "
-    "needs, with the counts' standard deviation, is a good first answer",
-    "mcnemar": "depends on how often the outcome is 1, which a plan does not declare; the size "
-    "that `paired` needs is a good first answer",
-    "placebo_draws": "depends on how features differ from each other, which a plan does not "
-    "declare; with it the number of draws decides, not the number of units",
     "enriched": "depends on the pool; plan the exposed units as a trial of their own",
 }
 """Estimators that no plan here is for: why, and what to do instead."""
@@ -63,6 +57,15 @@ def plan_of(trial: Trial) -> Power:
             f"{UNPLANNED[estimator]}.",
             Place(field="analysis.estimator"),
         )
+    if estimator == "placebo_draws" and not trial.power.placebo_sd:
+        raise SpecError(
+            "the estimator 'placebo_draws' holds a feature against others, so its power depends on "
+            "how much these differ; add `placebo_sd:`, the standard deviation of their effects in "
+            "the unit of `effect`.",
+            Place(field="power.placebo_sd"),
+        )
+    if estimator in DISCRETE:
+        _check_baseline(trial.power, estimator)
     if not any(outcome.role == "primary" for outcome in trial.outcomes):
         raise SpecError(
             "power is that of the contrasts of primary outcomes, but there is none; give one "
@@ -72,23 +75,73 @@ def plan_of(trial: Trial) -> Power:
     return trial.power
 
 
-def primary(trial: Trial) -> list[Outcome]:
-    """The outcomes that the trial is planned for."""
-    return [outcome for outcome in trial.outcomes if outcome.role == "primary"]
+def _check_baseline(power: Power, estimator: str) -> None:
+    """Refuse a plan for shares or counts whose means could not be."""
+    kind, place = DISCRETE[estimator], Place(field="power.baseline")
+    what = "the share of ones" if kind == "share" else "the mean count"
+    if power.baseline is None:
+        raise SpecError(
+            f"the power of the estimator {estimator!r} depends on {what}; add `baseline:`, {what} "
+            "on the untouched model.",
+            place,
+        )
+    if kind == "share" and not 0 < power.baseline < 1:
+        raise SpecError(f"must be a share between 0 and 1, got {power.baseline:g}.", place)
+    sd = None if isinstance(power.sd, dict) else power.sd
+    least = usual_sd(kind, power.baseline)
+    if sd is not None and (kind == "share" or sd < least):
+        raise SpecError(
+            "of outcomes of 0 and 1 follows from `baseline`; leave it out."
+            if kind == "share"
+            else f"of counts with the mean {power.baseline:g} is at least {least:.3g}, got {sd:g}.",
+            Place(field="power.sd"),
+        )
+    moved = power.baseline + power.effect * unit_of(power, sd or least)
+    if moved <= 0 or (kind == "share" and moved >= 1):
+        raise SpecError(
+            f"would move {what} from {power.baseline:g} to {moved:.3g}, which cannot be; declare a "
+            "smaller effect.",
+            Place(field="power.effect"),
+        )
 
 
-def assumptions(trial: Trial, power: Power) -> Assumptions:
-    """What the file declares of every primary outcome, with what it leaves out at its worst.
+def planned_outcomes(trial: Trial, power: Power, measured: Container[str] = ()) -> list[Outcome]:
+    """The outcomes that the trial is planned for, in its order.
+
+    Parameters
+    ----------
+    trial, power:
+        Primary outcomes, and guardrails whose standard deviation is declared by name.
+    measured:
+        Outcomes of the pilot: guardrails among them are planned for too.
+    """
+    named = power.sd if isinstance(power.sd, dict) else ()
+
+    def planned(outcome: Outcome) -> bool:
+        claim = outcome.role == "guardrail" and has_margin(outcome)
+        return outcome.role == "primary" or (
+            claim and (outcome.name in named or outcome.name in measured)
+        )
+
+    return [outcome for outcome in trial.outcomes if planned(outcome)]
+
+
+def assumptions(trial: Trial, power: Power, outcome: Outcome) -> Assumptions:
+    """What the file declares of an outcome, with what it leaves out at its worst.
 
     Raises
     ------
     SpecError
         Where what is left out has no worst case that could be planned with.
     """
-    if power.unit == "outcome" and power.sd is None:
+    known = power.sd_of(outcome.name)
+    kind = DISCRETE.get(trial.analysis.estimator)
+    if known is None and kind is not None and power.baseline is not None:
+        known = usual_sd(kind, power.baseline)
+    if power.unit == "outcome" and known is None:
         raise SpecError(
-            "an effect in the outcome's units needs its standard deviation; add `sd:`, or "
-            "`pilot:` with a run folder.",
+            "an effect in the outcome's units needs its standard deviation; add `sd:` of "
+            f"{outcome.name!r}, or `pilot:` with a run folder.",
             Place(field="power.sd"),
         )
     if power.icc is None and trial.assignment.method in CLUSTERED:
@@ -97,9 +150,10 @@ def assumptions(trial: Trial, power: Power) -> Assumptions:
             "are; add `icc:`, the intracluster correlation, or take it from a pilot.",
             Place(field="power.icc"),
         )
-    sd = power.sd or 1.0
+    sd = known or 1.0
     return Assumptions(
-        effect=power.effect * (sd if power.unit == "sd" else 1.0),
+        effect=power.effect * unit_of(power, sd),
+        placebo_sd=(power.placebo_sd or 0.0) * unit_of(power, sd),
         sd=sd,
         rho=power.rho or 0.0,
         icc=power.icc or 0.0,
@@ -107,10 +161,21 @@ def assumptions(trial: Trial, power: Power) -> Assumptions:
     )
 
 
+def unit_of(power: Power, sd: float) -> float:
+    """What the unit of the declared effect is in the outcome's units."""
+    return sd if power.unit == "sd" else 1.0
+
+
 def left_out(trial: Trial, power: Power) -> list[str]:
     """What the plan takes for granted because the file does not say: one sentence each."""
     notes = []
-    if power.sd is None and power.unit == "sd":
+    kind = DISCRETE.get(trial.analysis.estimator)
+    if kind is not None:
+        notes.append(
+            f"Outcomes are {'0 and 1' if kind == 'share' else 'counts'} with the declared mean; "
+            "rho and icc are those of the normal variables behind them."
+        )
+    elif power.sd is None and power.unit == "sd":
         notes.append("Effects are in standard deviations of the outcome: sd is 1.")
     if power.rho is None and trial.within_unit:
         notes.append(
@@ -135,4 +200,16 @@ def left_out(trial: Trial, power: Power) -> list[str]:
         )
     if getattr(trial.assignment, "block_by", None) and power.icc is None:
         notes.append("icc is not declared: blocks are taken as no different from each other.")
+    return [*notes, *_of_draws(trial, power)]
+
+
+def _of_draws(trial: Trial, power: Power) -> list[str]:
+    drawn, notes = {arm.name for arm in trial.arms if draws_of(arm) > 1}, []
+    if power.placebo_sd is None and any(drawn & set(pair) for pair in trial.contrasts):
+        notes.append(
+            "placebo_sd is not declared: placebo features and random directions are taken as alike "
+            "in what they do, so that their number changes nothing."
+        )
+    if power.placebo_sd and not drawn:
+        notes.append("No arm has several draws: `placebo_sd` changes nothing.")
     return notes

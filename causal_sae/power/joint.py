@@ -8,7 +8,8 @@ scrambled Sobol sequence of fixed seed), so the numbers are the same on every ru
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 POINTS = 14
 """Two to this power many points: the error is about one in a thousand."""
+
+NONE: Mapping[str, int] = MappingProxyType({})
+"""No family has tests besides."""
 
 FAR = 40.0
 """No test misses an effect of this many standard errors."""
@@ -79,7 +83,7 @@ def joint_power(
     powers: Sequence[float],
     levels: Sequence[float],
     families: Sequence[str],
-    unplanned: int = 0,
+    unplanned: Mapping[str, int] = NONE,
 ) -> tuple[float, float]:
     """The power to find at least one of the effects, and to find all.
 
@@ -92,7 +96,7 @@ def joint_power(
     families:
         The family of each.
     unplanned:
-        How many further tests share the family; they count as never rejecting.
+        Family -> how many further tests share it; they count as never rejecting.
     """
     trial = questions[0].trial
     method, alpha = trial.analysis.multiplicity.method, trial.analysis.alpha
@@ -109,7 +113,7 @@ def joint_power(
     else:
         for family in dict.fromkeys(families):
             at = np.array([one == family for one in families])
-            together = np.hstack([p[:, at], np.ones((len(p), unplanned))])
+            together = np.hstack([p[:, at], np.ones((len(p), unplanned.get(family, 0)))])
             rejected[:, at] = PROCEDURES[method](together, alpha)[:, : at.sum()]
     found = rejected[:, effective]
     return float(found.any(axis=1).mean()), float(found.all(axis=1).mean())

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import stats
 
 from causal_sae.estimation.multiplicity import dunnett
+from causal_sae.spec.combinations import combinations
 
 if TYPE_CHECKING:
     from causal_sae.power.precision import Question
@@ -21,11 +22,14 @@ STEPWISE = frozenset({"holm", "hochberg", "hommel", "bh", "by", "tsbh", "graphic
 
 
 def family_size(trial: Trial, outcome: Outcome) -> int:
-    """How many tests are corrected together with those of an outcome."""
+    """How many tests are corrected together with those of an outcome.
+
+    Factorial effects and trends over doses stand in the family beside the contrasts.
+    """
     declared = trial.analysis.multiplicity
     family = declared.family_of(outcome.role, outcome.name)
     together = [o for o in trial.outcomes if declared.family_of(o.role, o.name) == family]
-    return len(together) * len(trial.contrasts)
+    return sum(len(trial.contrasts) + len(combinations(trial, o)) for o in together)
 
 
 def level(question: Question, questions: Sequence[Question]) -> float:

@@ -16,7 +16,8 @@ import pandas as pd
 
 from causal_sae.errors import DataError, Place, did_you_mean
 from causal_sae.estimation.sample import Codes, Mask, Matrix, Vector
-from causal_sae.estimation.skewness import skewness
+from causal_sae.piloting import unmasked
+from causal_sae.power.declared import unit_of
 from causal_sae.simulation import Assumptions, Shape, inert_when_silent, untouched
 from causal_sae.spec.rules.analysis import CLUSTERED
 from causal_sae.tables import OBSERVATIONS
@@ -104,6 +105,7 @@ def read_pilot(trial: Trial, observations: pd.DataFrame) -> Pilot:
     usable = pd.to_numeric(frame["value"], errors="coerce").notna()
     if "status" in frame:
         usable &= frame["status"].fillna("ok").astype("string").eq("ok").to_numpy(bool)
+    frame = frame.assign(arm=unmasked(trial, frame["arm"]))
     frame = frame[usable].assign(
         value=pd.to_numeric(frame.loc[usable, "value"]),
         unit_id=frame.loc[usable, "unit_id"].astype(str),
@@ -191,7 +193,8 @@ def assumptions_of(
         rho = float(np.clip(1 - np.mean(list(changes.values())) / 2, -MOST_ALIKE, MOST_ALIKE))
     icc = shared(trial, pilot, outcome, estimator)
     return Assumptions(
-        effect=power.effect * (sd if power.unit == "sd" else 1.0),
+        effect=power.effect * unit_of(power, sd),
+        placebo_sd=(power.placebo_sd or 0.0) * unit_of(power, sd),
         sd=sd,
         rho=rho,
         icc=(power.icc or 0.0) if np.isnan(icc) else icc,
@@ -205,10 +208,10 @@ def spread(pilot: Pilot, outcome: str) -> float:
     """The standard deviation within arms, pooled over the pilot's arms."""
     values = pilot.values[outcome]
     count = np.sum(~np.isnan(values), axis=0)
-    return float(np.sqrt(np.nansum(_about_means(values) ** 2) / np.sum(count[count > 0] - 1)))
+    return float(np.sqrt(np.nansum(about_means(values) ** 2) / np.sum(count[count > 0] - 1)))
 
 
-def _about_means(values: Matrix) -> Matrix:
+def about_means(values: Matrix) -> Matrix:
     """The values minus the mean of their arm; NaN stays NaN."""
     count = np.maximum(np.sum(~np.isnan(values), axis=0), 1)
     result: Matrix = values - np.nansum(values, axis=0) / count
@@ -251,11 +254,11 @@ def reached(trial: Trial, pilot: Pilot, pair: Sequence[str]) -> Mask:
 
 def from_clean(trial: Trial, pilot: Pilot, outcome: Outcome, name: str, among: Mask) -> Vector:
     """[rows] an arm's outcomes minus the clean outcome, each about the mean of its source."""
-    if untouched(trial.arm(name), outcome):
+    if untouched(trial, trial.arm(name), outcome):
         return np.zeros(len(pilot))
     values = pilot.values[outcome.name][:, pilot.rows_of(trial, name)]
     found = values - pilot.clean[outcome.name][:, None]
-    return _about_means(np.where(among[:, None], found, np.nan)).ravel()
+    return about_means(np.where(among[:, None], found, np.nan)).ravel()
 
 
 def shapes(
@@ -269,14 +272,14 @@ def shapes(
     among = pilot.exposed if only_exposed and pilot.knows_exposed else pilot.exposed | True
     found = {}
     for arm in trial.arms:
-        if untouched(arm, outcome):
+        if untouched(trial, arm, outcome):
             found[arm.name] = Shape()
             continue
         values = pilot.values[outcome.name][:, pilot.rows_of(trial, arm.name)]
         known = ~np.isnan(values) & ~np.isnan(clean)[:, None] & among[:, None]
         if known.sum() < LEAST // 2:
             return {}
-        about = _about_means(np.where(known, values, np.nan))[known]
+        about = about_means(np.where(known, values, np.nan))[known]
         beside = np.broadcast_to(clean[:, None], values.shape)[known]
         scale = float(np.var(beside, ddof=1))
         if scale == 0:
@@ -319,12 +322,12 @@ def _compared(trial: Trial, pilot: Pilot, outcome: Outcome, estimator: str) -> M
         values = found if not np.isnan(found).all() else values
     elif trial.assignment.method in CLUSTERED and CLEAN in trial.analysis.covariates:
         found = values - pilot.clean[outcome.name][:, None]
-        plain = [untouched(arm, outcome) for arm in trial.arms if arm.name in pilot.arms]
+        plain = [untouched(trial, arm, outcome) for arm in trial.arms if arm.name in pilot.arms]
         names = [arm.name for arm in trial.arms if arm.name in pilot.arms]
         hidden = [pilot.arms.index(n) for n, p in zip(names, plain, strict=True) if p]
         found[:, hidden] = np.nan
         values = found if estimator == "cluster" and not np.isnan(found).all() else values
-    return _about_means(values)
+    return about_means(values)
 
 
 def intraclass(value: Vector, group: Codes) -> float:
@@ -347,17 +350,3 @@ def intraclass(value: Vector, group: Codes) -> float:
     typical = (n - float(np.sum(size**2)) / n) / (k - 1)
     total = between + (typical - 1) * inside
     return float(np.clip((between - inside) / total, 0.0, MOST_ALIKE)) if total > 0 else np.nan
-
-
-def told(pilot: Pilot, outcome: Outcome, assumed: Assumptions) -> str:
-    """What the pilot says of an outcome, in one sentence; nothing of its effect."""
-    about = _about_means(pilot.values[outcome.name])
-    skew = skewness(about[~np.isnan(about)])
-    parts = [f"sd {assumed.sd:.3g}", f"skewness {skew:.2f}"]
-    if assumed.changes:
-        parts.append(f"rho {assumed.rho:.3f}")
-    if assumed.icc > 0:
-        parts.append(f"icc {assumed.icc:.3f}")
-    if assumed.active < 1:
-        parts.append(f"active {assumed.active:.2f}")
-    return f"Pilot of {len(pilot)} units, {outcome.name}: {', '.join(parts)}."

@@ -55,11 +55,18 @@ class Plan:
         return tuple(level(question, self.questions) for question in self.questions)
 
     @property
-    def unplanned(self) -> int:
-        """How many tests of the family are of outcomes that are not planned for."""
-        planned = len(self.outcomes) * len(self.trial.contrasts)
-        together = self.trial.analysis.multiplicity.family == "all"
-        return family_size(self.trial, self.outcomes[0]) - planned if together else 0
+    def unplanned(self) -> dict[str, int]:
+        """Family -> how many of its tests are not planned for: of other outcomes, of several arms.
+
+        They count as never rejecting, so that what is planned is on the safe side.
+        """
+        declared = self.trial.analysis.multiplicity
+        families = {o: declared.family_of(o.role, o.name) for o in self.outcomes}
+        return {
+            family: family_size(self.trial, outcome)
+            - len(self.trial.contrasts) * sum(other == family for other in families.values())
+            for outcome, family in families.items()
+        }
 
     def with_assumptions(self, assumed: Mapping[str, Assumptions]) -> Plan:
         """The same plan of other assumptions."""

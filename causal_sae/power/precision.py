@@ -15,6 +15,8 @@ A unit's outcomes in two arms have the correlation ``rho``, two units of a clust
 
 Where the feature fires on the share ``active`` of units and the edit leaves the others as they
 are, the mean effect is ``active`` times the effect, and varies by ``active (1 - active) effect^2``.
+Where the reference has ``K`` placebo draws whose effects vary by ``v``, the estimate varies by
+``v / K`` more, which no number of units makes smaller and which the test does not see.
 """
 
 from __future__ import annotations
@@ -25,10 +27,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
+from causal_sae.estimation.choice import allows_skewness
+from causal_sae.estimation.estimators import ESTIMATORS
 from causal_sae.estimation.sparsity import edits_active_only
 from causal_sae.power.closed_form import Vector, t_power, welch_df
 from causal_sae.power.exposed import exposed_power
-from causal_sae.simulation import Shape, assumed_effects, inert_when_silent, untouched
+from causal_sae.power.skewed import Arms, skewed_power
+from causal_sae.simulation import Shape, assumed_effects, draws_of, inert_when_silent, untouched
 from causal_sae.simulation.population import groups_span_arms
 
 if TYPE_CHECKING:
@@ -77,12 +82,15 @@ class Question:
     def silent_pairs_equal(self) -> bool:
         """Whether both arms leave a unit as it is where the feature is silent."""
         arms = (self.trial.arm(self.treatment), self.trial.arm(self.reference))
-        return all(untouched(arm, self.outcome) or inert_when_silent(arm) for arm in arms)
+        return all(
+            untouched(self.trial, arm, self.outcome) or inert_when_silent(arm) for arm in arms
+        )
 
     @property
     def estimand(self) -> float:
         """The effect as the trial will estimate it: over all units, or over exposed ones."""
-        share = 1.0 if self.estimator == "cace" else self.reached
+        of_exposed = ESTIMATORS[self.estimator].speaks_of == "exposed"
+        share = 1.0 if of_exposed else self.reached
         return share * self.difference * self.assumed.effect
 
     @property
@@ -113,12 +121,17 @@ class Precision:
     df: Vector
     skewed: bool = False
     """Whether the test allows for the skewness of the exposed units, ``df + 1`` of them."""
+    arms: Arms = ()
+    """The arms of a test that allows for their skewness; empty where it does not."""
 
     def power(self, alpha: float) -> float:
         """Of the two-sided test against zero."""
         if self.skewed:
             exposed = np.nan_to_num(self.df) + 1
             return self._mean(exposed_power(self.effect, self.std_error, exposed, alpha))
+        if self.arms:
+            one = [float(x[0]) for x in (self.effect, self.std_error, self.reported, self.df)]
+            return skewed_power(one[0], one[1], one[2], one[3], self.arms, alpha)
         found = t_power(self.effect, self.std_error, self.df, alpha, 2, self.reported)
         return self._mean(found)
 
@@ -147,8 +160,24 @@ def precision(question: Question, n: float, m: float) -> Precision:
         return _sparse(question, n)
     if question.estimator == "cace" and question.reached < 1:
         return _stratum(question, n, m)
-    effect = question.estimand
-    return _single(effect, *_moments(question, n, m))
+    found = _single(question.estimand, *_moments(question, n, m))
+    automatic = question.trial.analysis.estimator == "auto"
+    if automatic and allows_skewness(question.trial, question.estimator):
+        return replace(found, arms=_arms(question, n, m))
+    return found
+
+
+def _arms(question: Question, n: float, m: float) -> Arms:
+    """What each arm adds to the variance, for a test that allows for skewness."""
+    layout = question.layout
+    if layout.within:
+        return ((n, 1.0),)
+    paired = layout.blocks and layout.block_rule == "pairs"
+    if paired and not question.trial.analysis.covariates:
+        return (((n + m) / 2, 1.0),)
+    of_arm, _ = _arm_variances(question, n, m)
+    parts = of_arm[0] / n, of_arm[1] / m
+    return ((n, parts[0] / sum(parts)), (m, parts[1] / sum(parts)))
 
 
 def _single(effect: float, std_error: float, reported: float, df: float) -> Precision:
@@ -163,16 +192,30 @@ def _moments(question: Question, n: float, m: float) -> tuple[float, float, floa
     a = question.assumed
     share = 1.0 if question.estimator == "cace" else question.reached
     mixing = share * (1 - share) * (question.difference * a.effect) ** 2
+    among, between = draw_variances(question)
     if question.layout.within:
         unchanged = share if question.silent_pairs_equal else 1.0
         inflation = 1 + question.layout.mates * a.icc
-        variance = _change(question) * unchanged * inflation + mixing
-        std_error = float(np.sqrt(variance / n))
-        return std_error, std_error, _df(question, n, m, (variance, variance))
+        variance = _change(question) * unchanged * inflation + mixing + sum(among)
+        std_errors = float(np.sqrt(variance / n + between)), float(np.sqrt(variance / n))
+        return *std_errors, _df(question, n, m, (variance, variance))
     of_arm, beside = _arm_variances(question, n, m)
-    variance = of_arm[0] / n + of_arm[1] / m + mixing / n
-    std_errors = float(np.sqrt(variance + beside)), float(np.sqrt(variance))
-    return *std_errors, _df(question, n, m, (of_arm[0] + mixing, of_arm[1]))
+    seen = of_arm[0] + mixing + among[0], of_arm[1] + among[1]
+    variance = seen[0] / n + seen[1] / m
+    std_errors = float(np.sqrt(variance + beside + between)), float(np.sqrt(variance))
+    return *std_errors, _df(question, n, m, seen)
+
+
+def draw_variances(question: Question) -> tuple[tuple[float, float], float]:
+    """What draws that differ add to a unit's variance in each arm, and to the estimate's.
+
+    The latter no number of units makes smaller. With K draws of effects with variance v,
+    ``v (K - 1) / K`` lies between the units of an arm, and ``v / K`` is the variance of their mean.
+    """
+    v = question.assumed.placebo_sd**2
+    count = [draws_of(question.trial.arm(a)) for a in (question.treatment, question.reference)]
+    among = [v * (k - 1) / k if k else 0.0 for k in count]
+    return (among[0], among[1]), sum(v / k for k in count if k)
 
 
 def _arm_variances(question: Question, n: float, m: float) -> tuple[tuple[float, float], float]:
@@ -222,7 +265,7 @@ def _shape(question: Question, name: str) -> Shape:
     a, arm = question.assumed, question.trial.arm(name)
     if name in a.measured:
         return a.measured[name]
-    if untouched(arm, question.outcome):
+    if untouched(question.trial, arm, question.outcome):
         return Shape()
     grouped = question.layout.clusters or question.layout.blocks
     rho = max(a.rho, a.icc) if grouped and groups_span_arms(question.trial) else a.rho

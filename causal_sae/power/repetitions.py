@@ -7,7 +7,7 @@ Corrections that need more than p-values go through ``estimate`` itself, which t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,15 +16,16 @@ import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
 
 from causal_sae.estimation import estimate
-from causal_sae.estimation.choice import choose_for, structure
+from causal_sae.estimation.choice import choose, choose_for, structure
 from causal_sae.estimation.contrasts import Contrast, exposed_stratum
 from causal_sae.estimation.guardrails import against_margin, beyond_of, interval_alpha, is_claim
 from causal_sae.estimation.inference import Estimate, settle
+from causal_sae.estimation.instruments import with_uptake
 from causal_sae.estimation.multiplicity import adjust
-from causal_sae.estimation.sample import Mask, Matrix, Sample, Vector, shared_blocks
-from causal_sae.power.joint import OF_P_VALUES, PROCEDURES
-from causal_sae.simulation import deal, received, simulate
-from causal_sae.simulation.observations import CLEAN, noise
+from causal_sae.estimation.sample import Codes, Mask, Matrix, Sample, Vector, shared_blocks
+from causal_sae.power.joint import NONE, OF_P_VALUES, PROCEDURES
+from causal_sae.simulation import deal, received
+from causal_sae.simulation.observations import CLEAN, noise, observed
 
 if TYPE_CHECKING:
     from causal_sae.randomization.dealing import Arms
@@ -46,6 +47,15 @@ class Repetitions:
     """[repetitions, tests] before correction; NaN where no test could be made."""
     rejected: Mask
     """[repetitions, tests] after the trial's correction."""
+    std_errors: Matrix
+    """[repetitions, tests] as the estimator reports them."""
+    conf_low: Matrix
+    """[repetitions, tests] the lower limit of the interval, before correction."""
+    conf_high: Matrix
+    """[repetitions, tests] the upper limit."""
+    in_units: Matrix
+    """[repetitions, tests] the true effect among the units of that trial: of all of them, or of
+    the exposed ones where the estimator speaks of these."""
 
     def __len__(self) -> int:
         return len(self.rejected)
@@ -64,7 +74,7 @@ def repeat(
     roster: Roster,
     repetitions: int,
     scale: float = 1.0,
-    unplanned: int = 0,
+    unplanned: Mapping[str, int] = NONE,
     advance: Advance | None = None,
 ) -> Repetitions:
     """Simulate a trial and analyse it as declared.
@@ -89,15 +99,19 @@ def repeat(
     tests = _tests(trial)
     fast = trial.analysis.multiplicity.method in OF_P_VALUES
     one = _fitted if fast else _estimated
-    results = []
+    results, effects = [], []
     for repetition in range(repetitions):
-        results.append(one(trial, population, roster, repetition, scale))
+        drawn, arms = population.draw(roster, repetition, scale), deal(trial, roster, repetition)
+        results.append(one(trial, roster, drawn, arms, repetition))
+        effects.append([true_effect(trial, drawn, test) for test in tests])
         if advance is not None:
             advance(1)
-    estimates, p_values, rejected = (np.array(part) for part in zip(*results, strict=True))
+    table = np.array(results)
+    numbers = {name: table[:, i] for i, name in enumerate(COLUMNS)}
+    reject = table[:, len(COLUMNS)].astype(np.bool_)
     if fast:
-        rejected = corrected(trial, p_values, unplanned)
-    return Repetitions(tests, estimates, p_values, rejected.astype(np.bool_))
+        reject = corrected(trial, numbers["p_values"], unplanned)
+    return Repetitions(tests, rejected=reject, in_units=np.array(effects), **numbers)
 
 
 def planned_only(trial: Trial, outcomes: Sequence[str]) -> Trial:
@@ -117,29 +131,51 @@ def _tests(trial: Trial) -> tuple[Contrast, ...]:
     )
 
 
-_Result = tuple[list[float], list[float], list[bool]]
+COLUMNS = ("estimates", "p_values", "std_errors", "conf_low", "conf_high")
+"""What is kept of each test, and beside it whether it rejects."""
 
 
 def _fitted(
-    trial: Trial, population: Population, roster: Roster, repetition: int, scale: float
-) -> _Result:
-    drawn, arms = population.draw(roster, repetition, scale), deal(trial, roster, repetition)
+    trial: Trial, roster: Roster, drawn: Drawn, arms: Arms, repetition: int
+) -> list[list[float]]:
+    """The numbers of one trial, one list for each of COLUMNS; the correction comes later."""
     covariates = noise(trial, roster, repetition)
     found = [
         fitted(trial, sample_of(trial, roster, drawn, arms, covariates, test), test)
         for test in _tests(trial)
     ]
-    return [e.estimate for e in found], [e.p_value for e in found], [False for _ in found]
+    rows = [(e.estimate, e.p_value, e.std_error, e.conf_low, e.conf_high, 0.0) for e in found]
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def _estimated(
-    trial: Trial, population: Population, roster: Roster, repetition: int, scale: float
-) -> _Result:
-    table = estimate(trial, simulate(trial, population, roster, repetition, scale))
-    effects = table["estimate"].to_numpy(np.float64)
-    p_values = table["p_value"].to_numpy(np.float64)
-    rejected = table["reject"].fillna(False).to_numpy(bool)
-    return list(effects), list(p_values), list(rejected)
+    trial: Trial, roster: Roster, drawn: Drawn, arms: Arms, repetition: int
+) -> list[list[float]]:
+    """The same by ``estimate`` itself."""
+    table = estimate(trial, observed(trial, roster, drawn, arms, repetition))
+    names = ("estimate", "p_value", "std_error", "conf_low", "conf_high")
+    numbers = [list(table[name].to_numpy(np.float64)) for name in names]
+    return [*numbers, list(table["reject"].fillna(False).to_numpy(np.float64))]
+
+
+def true_effect(trial: Trial, drawn: Drawn, contrast: Contrast) -> float:
+    """The effect among the units of one trial; NaN where it is that of exposed ones, without any.
+
+    Parameters
+    ----------
+    trial:
+        Its estimator says of which units the effect is.
+    drawn:
+        The units, with what each would be in every arm.
+    contrast:
+        Which arms, on which outcome.
+    """
+    names = [arm.name for arm in trial.arms]
+    values = drawn.potential[contrast.outcome.name]
+    one, other = (values[:, names.index(name)] for name in (contrast.treatment, contrast.reference))
+    among = drawn.exposed if choose(trial)[1].speaks_of == "exposed" else slice(None)
+    change = (one - other)[among]
+    return float(change.mean()) if len(change) else np.nan
 
 
 def fitted(trial: Trial, sample: Sample, contrast: Contrast) -> Estimate:
@@ -147,6 +183,8 @@ def fitted(trial: Trial, sample: Sample, contrast: Contrast) -> Estimate:
     _, estimator = choose_for(trial, contrast, sample)
     if estimator.stratum == "exposed":
         sample, _ = exposed_stratum(trial, sample)
+    if estimator.instrument:
+        sample = with_uptake(trial, contrast, sample)
     alpha = interval_alpha(contrast.outcome, trial.analysis.alpha)
     found = settle(estimator.fit(sample, alpha), sample.outcome)
     if is_claim(contrast.outcome):
@@ -201,16 +239,29 @@ def sample_of(
         clean=clean,
         received=received(trial, drawn.exposed)[unit, arm],
         order=order,
+        draws=_by_draw(drawn, unit, arm, contrast.outcome.name),
+        se_type=trial.analysis.se_type,
         seed=trial.seed,
     )
     return sample if trial.within_unit else shared_blocks(sample)[0]
+
+
+def _by_draw(drawn: Drawn, unit: Codes, arm: Codes, outcome: str) -> Matrix | None:
+    """[rows, draws] the outcome by draw, where draws are told apart and an arm has several."""
+    if drawn.draw is None or drawn.draw.max() < 1:
+        return None
+    number, values = drawn.draw[unit, arm], drawn.potential[outcome][unit, arm]
+    table = np.full((len(unit), int(drawn.draw.max()) + 1), np.nan)
+    dealt = np.flatnonzero(number >= 0)
+    table[dealt, number[dealt]] = values[dealt]
+    return table
 
 
 def _codes(labels: np.ndarray | None, unit: np.ndarray) -> np.ndarray | None:
     return None if labels is None else np.unique(labels[unit], return_inverse=True)[1]
 
 
-def corrected(trial: Trial, p_values: Matrix, unplanned: int = 0) -> Mask:
+def corrected(trial: Trial, p_values: Matrix, unplanned: Mapping[str, int] = NONE) -> Mask:
     """[repetitions, tests] which tests are rejected, by the correction that the trial declares.
 
     Parameters
@@ -220,15 +271,16 @@ def corrected(trial: Trial, p_values: Matrix, unplanned: int = 0) -> Mask:
     p_values:
         [repetitions, tests] NaN where there is no test.
     unplanned:
-        How many further tests share the family, of outcomes that are not simulated: they count as
-        never rejecting.
+        Family -> how many further tests share it that are not simulated, of other outcomes or of
+        several arms: they count as never rejecting.
     """
     multiplicity = trial.analysis.multiplicity
     families = [multiplicity.family_of(t.outcome.role, t.outcome.name) for t in _tests(trial)]
     rejected = np.zeros(p_values.shape, dtype=np.bool_)
     for family in dict.fromkeys(families):
         at = np.flatnonzero([one == family for one in families])
-        present = np.hstack([p_values[:, at], np.ones((len(p_values), unplanned))])
+        further = np.ones((len(p_values), unplanned.get(family, 0)))
+        present = np.hstack([p_values[:, at], further])
         rejected[:, at] = _procedure(trial, present)[:, : len(at)]
     return rejected & ~np.isnan(p_values)
 

@@ -127,7 +127,7 @@ def _source(trial: Trial, pilot: Pilot, outcome: Outcome, arm: Arm) -> Source:
     nothing = np.full(len(pilot), np.nan)
     clean = _about_mean(pilot.clean[outcome.name])
     recorded = not np.isnan(clean).any()
-    if untouched(arm, outcome) and recorded:
+    if untouched(trial, arm, outcome) and recorded:
         return Source(clean, np.empty(0, dtype=np.int64), np.empty(0), 0.0)
     reached = pilot.exposed if inert_when_silent(arm) else np.ones(len(pilot), dtype=np.bool_)
     if reached.sum() < LEAST // 2:

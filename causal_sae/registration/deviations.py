@@ -12,6 +12,7 @@ ABSENT = object()
 FILES = {
     "prompts": "the prompts file",
     "pool": "the pool of prompts",
+    "pilot": "the list of the pilot's prompts",
     "model": "the model's weights",
 }
 """What a hash is of, in words; the others are of SAEs."""

@@ -142,10 +142,11 @@ def _size(trial: Trial) -> Iterator[str]:
         return
     unit = "standard deviations" if power.unit == "sd" else "in the outcome's units"
     yield f"Planned to find {numbers.declared(power.effect)} {unit} with power {power.target:g}."
-    for name in ("sd", "rho", "icc", "active"):
+    for name in ("sd", "rho", "icc", "active", "placebo_sd", "baseline"):
         value = getattr(power, name)
-        if value is not None:
-            yield f"Assumed {name}: {value:g}."
+        for outcome, number in value.items() if isinstance(value, dict) else [("", value)]:
+            if number is not None:
+                yield f"Assumed {name}{f' of {outcome}' if outcome else ''}: {number:g}."
 
 
 def _sources(trial: Trial) -> Iterator[str]:

@@ -15,8 +15,18 @@ if TYPE_CHECKING:
     from causal_sae.spec.interventions import Arm
 
 
-def untouched(arm: Arm, outcome: Outcome) -> bool:
-    """Whether the arm's outcome is the clean outcome itself: no edit, and no sampled text."""
+def compares_models(trial: Trial) -> bool:
+    """Whether arms are models, not edits of one: none of them edits anything."""
+    return all(arm.intervention.kind == "none" for arm in trial.arms)
+
+
+def untouched(trial: Trial, arm: Arm, outcome: Outcome) -> bool:
+    """Whether the arm's outcome is the clean outcome itself: no edit, and no sampled text.
+
+    Where arms are models, the clean outcome is that of the reference.
+    """
+    if compares_models(trial) and arm.name != trial.reference:
+        return False
     generate = getattr(outcome, "generate", None)
     sampled = generate is not None and generate.temperature > 0
     return arm.intervention.kind == "none" and not sampled

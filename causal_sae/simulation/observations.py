@@ -84,6 +84,9 @@ def observed(
         "run_order": np.tile(np.arange(1, places + 1), len(roster)) if places > 1 else None,
         "status": "ok",
     }
+    if drawn.draw is not None:
+        number = drawn.draw[unit, arm]
+        common["draw"] = pd.Series(number, dtype="Int64").mask(number < 0)
     covariates = noise(trial, roster, repetition)
     common |= {name: column[unit] for name, column in covariates.items()}
     tables = [

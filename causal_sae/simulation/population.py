@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from causal_sae.errors import Place, SpecError
-from causal_sae.estimation.sample import Mask, Matrix, Vector
+from causal_sae.estimation.sample import Codes, Mask, Matrix, Vector
 from causal_sae.randomness import generator
 from causal_sae.simulation.arms import assumed_effects, inert_when_silent, untouched
 from causal_sae.spec.rules.analysis import CLUSTERED
@@ -49,6 +49,9 @@ class Assumptions:
     """The correlation of two units of a cluster, or of a block where there are no clusters."""
     active: float = 1.0
     """The share of units on which the feature fires."""
+    placebo_sd: float = 0.0
+    """How much the effects of placebo features differ: their standard deviation, in the outcome's
+    units."""
     measured: Mapping[str, Shape] = field(default_factory=dict)
     """Arm -> how its outcomes lie about the clean outcome, where a pilot shows it; else ``rho``."""
     changes: Mapping[tuple[str, str], float] = field(default_factory=dict)
@@ -66,6 +69,9 @@ class Drawn:
     """Outcome -> [n] on the untouched model."""
     potential: Mapping[str, Matrix]
     """Outcome -> [n, arms] what it would be in each arm, in the order of the trial."""
+    draw: Codes | None = None
+    """[n, arms] which of the arm's draws the unit is dealt, -1 where it has none; None: draws are
+    not told apart."""
 
 
 class Population(Protocol):
@@ -154,7 +160,7 @@ def with_effects(
     declared, effects = trial.outcome(outcome), assumed_effects(trial)
     potential = np.empty((len(values), len(trial.arms)))
     for a, arm in enumerate(trial.arms):
-        if untouched(arm, declared):
+        if untouched(trial, arm, declared):
             potential[:, a] = values[:, 0]
             continue
         added = effect * effects[arm.name]

@@ -69,14 +69,17 @@ SizeName = Literal[
 ]
 
 
+SD = Annotated[
+    Annotated[PositiveFloat, Tag("all")]
+    | Annotated[dict[str, PositiveFloat], Field(min_length=1), Tag("each")],
+    Discriminator(lambda value: "each" if isinstance(value, dict) else "all"),
+]
+
+
 class StatedSD(Spec):
     """A standard deviation that is known beforehand: effects are divided by it as it stands."""
 
-    sd: Annotated[
-        Annotated[PositiveFloat, Tag("all")]
-        | Annotated[dict[str, PositiveFloat], Field(min_length=1), Tag("each")],
-        Discriminator(lambda value: "each" if isinstance(value, dict) else "all"),
-    ]
+    sd: SD
     """In the outcome's units: one number, or one for each outcome by name; other outcomes get what
     ``auto`` takes."""
 
@@ -193,8 +196,10 @@ class Power(Spec):
     feature fires."""
     unit: Literal["sd", "outcome"] = "sd"
     """Whether ``effect`` is in standard deviations or in the outcome's units."""
-    sd: float | None = Field(default=None, gt=0)
-    """The standard deviation of the outcome over units, in the outcome's units."""
+    sd: SD | None = None
+    """The standard deviation over units, in the outcome's units: one number, or one for each
+    outcome by name. A guardrail that is named is planned for too: is its margin excluded where
+    nothing changes?"""
     rho: Annotated[float, Field(gt=-1, lt=1)] | None = None
     """The correlation of a unit's outcomes in two arms."""
     icc: Annotated[float, Field(ge=0, lt=1)] | None = None
@@ -204,5 +209,15 @@ class Power(Spec):
     """The mean number of units in a cluster, where there is no prompts file to count them in."""
     active: Annotated[float, Field(gt=0, le=1)] | None = None
     """The share of units on which the feature fires."""
+    placebo_sd: Annotated[float, Field(ge=0)] | None = None
+    """How much placebo features, or random directions, differ in what they do: the standard
+    deviation of their effects, in the unit of ``effect``. It decides how many draws are needed."""
+    baseline: Annotated[float, Field(gt=0)] | None = None
+    """The outcome's mean on the untouched model, for the estimators whose power depends on it: the
+    share of ones (``logistic``, ``mcnemar``), or the mean count (``poisson``)."""
     pilot: Path | None = None
     """A run folder, or a table of observations, that the numbers above are taken from."""
+
+    def sd_of(self, outcome: str) -> float | None:
+        """The standard deviation that is declared of an outcome."""
+        return self.sd.get(outcome) if isinstance(self.sd, dict) else self.sd

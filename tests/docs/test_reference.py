@@ -36,7 +36,7 @@ def test_every_part_of_the_trial_file_has_a_place():
 def test_every_column_has_a_meaning_and_no_other():
     for contract in (
         *(tables.ASSIGNMENT, tables.OBSERVATIONS, tables.EFFECTS, tables.FEATURES),
-        *(tables.POWER, tables.POWER_CURVE),
+        *(tables.POWER, tables.POWER_CURVE, tables.DIAGNOSIS),
     ):
         assert set(contract.columns) == set(column_texts.MEANINGS[contract.name])
 

@@ -16,9 +16,26 @@ from causal_sae.power.repetitions import repeat
 from causal_sae.power.table import widened
 from causal_sae.tables import POWER, POWER_CURVE
 
+WELCH = {"estimator": "welch"}
+"""Student's limits; those of `auto` allow for skewness."""
+
+
+def test_the_caution_of_auto_costs_a_little_and_less_in_large_trials(declared):
+    cost = []
+    for n, effect in ((24, 1.2), (400, 0.28)):
+        student, cautious = (
+            plan_power(declared(power={"effect": effect}, analysis=a), n=n, repetitions=0)
+            .table["power"]
+            .iloc[0]
+            for a in (WELCH, {})
+        )
+        cost.append(student - cautious)
+    assert 0.005 < cost[0] < 0.05
+    assert 0 <= cost[1] < 0.002
+
 
 def test_two_arms_are_the_textbook_t_test(declared):
-    row = plan_power(declared(), n=100, repetitions=0).table.iloc[0]
+    row = plan_power(declared(analysis=WELCH), n=100, repetitions=0).table.iloc[0]
     assert (row["n_treatment"], row["n_reference"]) == (50, 50)
     assert row["power"] == pytest.approx(two_sample(0.5, 50, 50), abs=1e-12)
     assert row["n_required"] == 64  # pwr: 63.77
@@ -36,7 +53,7 @@ def test_the_table_has_its_columns_whatever_is_asked(declared):
 
 
 def test_a_plan_without_prompts_takes_the_size_that_its_target_needs(declared):
-    found = plan_power(declared(), repetitions=0)
+    found = plan_power(declared(analysis=WELCH), repetitions=0)
     assert found.units == 128
     assert found.table["power"].iloc[0] == pytest.approx(0.8, abs=0.005)
     assert any("128 units" in note for note in found.notes)
@@ -91,7 +108,7 @@ def test_tests_of_other_outcomes_count_in_a_family_of_all(declared):
         {"name": "gap", "role": "primary", "metric": "entropy"},
         {"name": "extra", "role": "secondary", "metric": "entropy"},
     ]
-    family = {"multiplicity": {"method": "bonferroni", "family": "all"}}
+    family = {"multiplicity": {"method": "bonferroni", "family": "all"}, **WELCH}
     trial = declared(outcomes=outcomes, analysis=family)
     rows = plan_power(trial, n=100, repetitions=100).table.set_index("method")
     assert rows["alpha_adjusted"].to_list() == [0.025, 0.025]
@@ -102,7 +119,7 @@ def test_tests_of_other_outcomes_count_in_a_family_of_all(declared):
 
 def test_any_and_all_of_independent_tests_are_products(declared):
     outcomes = [{"name": n, "role": "primary", "metric": "entropy"} for n in ("a", "b")]
-    trial = declared(outcomes=outcomes, analysis={"multiplicity": {"method": "none"}})
+    trial = declared(outcomes=outcomes, analysis={"multiplicity": {"method": "none"}, **WELCH})
     table = plan_power(trial, n=80, repetitions=0).table.set_index("treatment")
     one = two_sample(0.5, 40, 40)
     assert table.loc["any", "power"] == pytest.approx(1 - (1 - one) ** 2, abs=2e-3)
@@ -178,7 +195,36 @@ def test_the_same_plan_gives_the_same_table_to_the_last_bit(declared):
         ),
         (
             {"analysis": {"estimator": "logistic"}},
-            r"analysis\.estimator: the power of the estimator 'logistic' is not available yet",
+            r"power\.baseline: the power of the estimator 'logistic' depends on the share of ones",
+        ),
+        (
+            {
+                "analysis": {"estimator": "logistic"},
+                "power": {"effect": 0.4, "unit": "outcome", "baseline": 0.7},
+            },
+            r"power\.effect: would move the share of ones from 0\.7 to 1\.1, which cannot be",
+        ),
+        (
+            {"analysis": {"estimator": "logistic"}, "power": {"effect": 0.4, "baseline": 3}},
+            r"power\.baseline: must be a share between 0 and 1, got 3",
+        ),
+        (
+            {
+                "analysis": {"estimator": "logistic"},
+                "power": {"effect": 0.4, "baseline": 0.3, "sd": 0.5},
+            },
+            r"power\.sd: of outcomes of 0 and 1 follows from `baseline`",
+        ),
+        (
+            {
+                "analysis": {"estimator": "poisson"},
+                "power": {"effect": 0.4, "baseline": 4, "sd": 1.0},
+            },
+            r"power\.sd: of counts with the mean 4 is at least 2, got 1",
+        ),
+        (
+            {"analysis": {"estimator": "poisson"}},
+            r"power\.baseline: the power of the estimator 'poisson' depends on the mean count",
         ),
         (
             {"outcomes": [{"name": "gap", "metric": "entropy"}]},
@@ -240,3 +286,35 @@ def test_a_pilots_uncertainty_widens_a_simulated_interval():
 def test_cs_plans_power(declared):
     assert cs.plan_power is plan_power
     assert repeat.__module__ == "causal_sae.power.repetitions"
+
+
+def test_effects_of_several_arms_share_the_level(declared):
+    """Two factors: three contrasts, and three factorial effects beside them in the family."""
+    cells = {"neither": (0, 0), "first": (1, 0), "second": (0, 1), "both": (1, 1)}
+    arms = [
+        {
+            "name": name,
+            "intervention": {
+                "kind": "ablate",
+                "features": [f for f, on in zip((3, 5), cell, strict=True) if on],
+            }
+            if any(cell)
+            else {"kind": "none"},
+            "levels": {"a": cell[0], "b": cell[1]},
+        }
+        for name, cell in cells.items()
+    ]
+    design = {"arms": arms, "assignment": {"method": "factorial"}}
+    reference = {"reference": "neither"}
+    plain = declared(analysis=reference, **design)
+    crossed = declared(analysis={**reference, "factorial": "two_way"}, **design)
+    levels = [
+        plan_power(one, n=200, repetitions=0).table["alpha_adjusted"].iloc[0]
+        for one in (plain, crossed)
+    ]
+    assert levels == pytest.approx([0.05 / 3, 0.05 / 6])
+    every = [
+        plan_power(one, n=200, repetitions=0).table.set_index("treatment").loc["all", "power"]
+        for one in (plain, crossed)
+    ]
+    assert every[1] < every[0]

@@ -45,6 +45,48 @@ def test_the_short_way_holds_without_a_formula(declared, make_units, estimator, 
     assert effects["estimator"].to_list() == [estimator]
 
 
+def test_draws_and_robust_errors_are_those_of_the_trial(declared, make_units):
+    from causal_sae.simulation import WithDraws
+
+    arms = [
+        {"name": "ablate", "intervention": {"kind": "ablate", "features": [3]}},
+        {"name": "push", "intervention": {"kind": "random_direction", "norm_of": "ablate"}},
+    ]
+    for analysis in ({"estimator": "placebo_draws"}, {"se_type": "HC3", "estimator": "lin"}):
+        if analysis["estimator"] == "lin":
+            analysis["covariates"] = ["clean_outcome"]
+        trial = declared(arms=arms, analysis={**analysis, "contrasts": [["ablate", "push"]]})
+        base = NormalPopulation(trial, {"gap": Assumptions(1.0, rho=0.5)})
+        population = WithDraws(trial, base, {"gap": 0.5})
+        done = repeat(trial, population, make_units(60), 2)
+        for repetition in range(2):
+            effects = estimate(trial, simulate(trial, population, make_units(60), repetition))
+            assert effects["estimator"].to_list() == [analysis["estimator"]]
+            assert effects["p_value"].to_list() == done.p_values[repetition].tolist()
+            assert effects["std_error"].to_list() == done.std_errors[repetition].tolist()
+
+
+def test_draws_are_dealt_evenly_and_are_all_that_an_arm_gains(declared, make_units):
+    from causal_sae.simulation import WithDraws
+
+    arms = [
+        {"name": "control", "intervention": {"kind": "none"}},
+        {
+            "name": "placebo",
+            "intervention": {"kind": "ablate", "features": {"placebo_for": [3], "draws": 5}},
+        },
+    ]
+    trial = declared(arms=arms)
+    base = NormalPopulation(trial, {"gap": Assumptions(0.0)})
+    found = WithDraws(trial, base, {"gap": 2.0}).draw(make_units(103), 0)
+    assert sorted(np.bincount(found.draw[:, 1])) == [20, 20, 21, 21, 21]
+    assert np.all(found.draw[:, 0] == -1)
+    plain = base.draw(make_units(103), 0)
+    assert np.array_equal(found.potential["gap"][:, 0], plain.potential["gap"][:, 0])
+    added = found.potential["gap"][:, 1] - plain.potential["gap"][:, 1]
+    assert len(np.unique(added.round(9))) == 5
+
+
 def test_corrections_that_need_more_go_the_long_way(declared, make_units, cases):
     arms = cases["ancova of doses"].trial.arms
     trial = declared(
@@ -77,7 +119,9 @@ def test_missing_tests_never_reject_and_leave_the_others_more(declared):
     trial = declared(outcomes=[{"name": n, "role": "primary", "metric": "entropy"} for n in "ab"])
     assert corrected(trial, np.array([[0.04, np.nan]])).tolist() == [[True, False]]
     assert corrected(trial, np.array([[0.04, 0.9]])).tolist() == [[False, False]]
-    assert corrected(trial, np.array([[0.02, 0.9]]), unplanned=1).tolist() == [[False, False]]
+    assert corrected(trial, np.array([[0.02, 0.9]]), unplanned={"primary": 1}).tolist() == [
+        [False, False]
+    ]
 
 
 def test_arms_are_dealt_as_assign_deals_them(case):

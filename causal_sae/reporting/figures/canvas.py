@@ -70,15 +70,17 @@ def canvas(
     panels: int = 1,
     heights: Sequence[float] | None = None,
     width: float = WIDTH,
+    columns: int = 1,
 ) -> Figure:
-    """A figure with ``panels`` axes one under the other, unknown to pyplot; inches."""
+    """A figure with ``panels`` rows of axes, unknown to pyplot; inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
     from matplotlib.layout_engine import ConstrainedLayoutEngine  # noqa: PLC0415
 
     figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(h_pad=0.1))
     FigureCanvasAgg(figure)
-    figure.subplots(panels, 1, squeeze=False, height_ratios=list(heights or [1.0] * panels))
+    ratios = list(heights or [1.0] * panels)
+    figure.subplots(panels, columns, squeeze=False, height_ratios=ratios)
     return figure
 
 

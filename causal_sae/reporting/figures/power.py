@@ -73,7 +73,7 @@ def _panel(axes: Axes, curve: pd.DataFrame, table: pd.DataFrame, units: int, tar
     for i, (labels, size, power) in enumerate(_lines(curve)):
         colour = COLOURS[i % len(COLOURS)]
         dash = DASHES[i // len(COLOURS) % len(DASHES)]
-        axes.plot(size, power, dash, color=colour, linewidth=1.6, label=", ".join(labels))
+        axes.plot(size, power, dash, color=colour, linewidth=1.6, label=",\n".join(labels))
         at = float(np.interp(units, size, power))
         axes.plot([units], [at], "o", color=colour, markersize=6.5, zorder=4, gid="planned-power")
         for row in _simulated(table, labels):

@@ -249,7 +249,16 @@ def power_is_planned(trial: Trial) -> Iterator[Problem]:
         return
     if power.effect == 0:
         yield Problem(("power", "effect"), "must not be 0: no trial can find an effect of nothing.")
-    if power.unit == "outcome" and power.sd is None and power.pilot is None:
+    known = [outcome.name for outcome in trial.outcomes]
+    for name in power.sd if isinstance(power.sd, dict) else ():
+        if name not in known:
+            yield Problem(
+                ("power", "sd", name),
+                f"must name an outcome, got {name!r}; {did_you_mean(name, known)}",
+                on_key=True,
+            )
+    undeclared = power.sd is None and power.baseline is None and power.pilot is None
+    if power.unit == "outcome" and undeclared:
         yield Problem(
             ("power", "sd"),
             "an effect in the outcome's units needs its standard deviation; add `sd:`, or "

@@ -82,6 +82,7 @@ ASSIGNMENT = Table(
         "run_order": _INTEGER,
         "sampling_probability": _NUMBER,
         "stratum_share": _NUMBER,
+        "look": _INTEGER,
     },
     required=frozenset({"unit_id", "arm"}),
 )
@@ -104,6 +105,7 @@ OBSERVATIONS = Table(
         "run_order": _INTEGER,
         "sampling_probability": _NUMBER,
         "stratum_share": _NUMBER,
+        "look": _INTEGER,
     },
     required=frozenset({"unit_id", "arm", "outcome", "value"}),
 )
@@ -210,6 +212,14 @@ class Companion:
 
 
 COMPANIONS: dict[str, Companion] = {
+    "looks": Companion(
+        "Looks before the end",
+        "Each look at each primary contrast: the units analysed, the share of the planned "
+        "information, the estimate as it stood (naive: after an early stop it is too large), the "
+        "statistic as a normal quantile, the boundary on either side, how much of alpha may have "
+        "been spent, and what was decided. Decisions rest on the rows up to the stop; a row after "
+        "it, marked `after the stop`, describes units that came in all the same.",
+    ),
     "missingness": Companion(
         "What the missing outcomes could change",
         "Units without a usable outcome, by contrast, arm and reason. The main analysis is of "

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 KEPT = (
     *("block", "cluster", "exposed", "received", "run_order"),
-    *("sampling_probability", "stratum_share", "status"),
+    *("sampling_probability", "stratum_share", "status", "look"),
 )
 """Columns that describe a unit or its place, not a measurement, and why a value is missing."""
 DRAW = "draw "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ from causal_sae.estimation.instruments import with_uptake
 from causal_sae.estimation.linear_contrasts import combination_rows
 from causal_sae.estimation.multiplicity import SAMPLE, adjust
 from causal_sae.estimation.sample import Vector, complete_pairs
+from causal_sae.estimation.sequential import Monitored, honest_row, monitor, require_end, until
 from causal_sae.estimation.several_arms import check_several_arms
 from causal_sae.estimation.skewness import skewness_flags
 from causal_sae.estimation.sparsity import sparsity_flags
@@ -73,16 +75,31 @@ def estimate(
     check_analysis(trial)
     check_several_arms(trial)
     values = unit_values(trial, observations)
+    looked_at = monitor(trial, values)
+    require_end(trial, looked_at)
     rows: list[dict[str, object]] = []
     for outcome in trial.outcomes:
-        pairs = (Contrast(outcome, *pair) for pair in trial.contrasts)
-        rows += [effect_row(trial, values, contrast) for contrast in pairs]
+        pairs = [Contrast(outcome, *pair) for pair in trial.contrasts]
+        rows += [_row_of_looks(trial, values, contrast, looked_at) for contrast in pairs]
         rows += [_combined(trial, row) for row in combination_rows(trial, values, outcome)]
     analysis = trial.analysis
     effects = adjust(pd.DataFrame(rows), analysis.multiplicity, analysis.alpha, trial, values)
     table = EFFECTS.conform(effects)
     final = [_final_flags(trial, row, registered) for _, row in table.iterrows()]
     return table.assign(flags=pd.array([codes.join(found) for found in final], dtype="string"))
+
+
+def _row_of_looks(
+    trial: Trial, values: pd.DataFrame, contrast: Contrast, looked_at: Sequence[Monitored]
+) -> dict[str, object]:
+    """The row of a contrast; one that was looked at stands as it did when it was decided."""
+    own = next((one for one in looked_at if one.contrast == contrast), None)
+    if own is None or own.stop is None:
+        row = effect_row(trial, values, contrast)
+        naive = [*codes.split(row["flags"]), *(["naive_after_looks"] if looked_at else [])]
+        return {**row, "flags": codes.join(naive)}
+    row = effect_row(trial, until(values, own.stop.number), contrast)
+    return honest_row(trial, row, own)
 
 
 def effect_row(

@@ -17,6 +17,7 @@ from causal_sae.randomization.crossover import crossover
 from causal_sae.randomization.dealing import Arms, probabilities
 from causal_sae.randomization.factorial import factorial
 from causal_sae.randomization.latin_square import latin_square
+from causal_sae.randomization.looks import deal_looks, require_first_look
 from causal_sae.randomization.simple import simple
 from causal_sae.randomization.units import Units, sorted_units
 from causal_sae.spec.prompt_checks import check_units
@@ -70,7 +71,9 @@ def assign(trial: Trial, units: pd.DataFrame) -> pd.DataFrame:
     arms = SCHEMES[trial.assignment.method](ordered, shares, trial.seed)
     if not trial.within_unit:
         _refuse_empty_arms(trial, ordered, arms)
-    return ASSIGNMENT.conform(_table(trial, ordered, arms))
+    table = ASSIGNMENT.conform(_table(trial, ordered, arms))
+    require_first_look(trial, table)
+    return table
 
 
 def _table(trial: Trial, units: Units, arms: Arms) -> pd.DataFrame:
@@ -79,6 +82,7 @@ def _table(trial: Trial, units: Units, arms: Arms) -> pd.DataFrame:
     places = arms.shape[1] if arms.ndim == 2 else 1
     names = np.array([arm.name for arm in trial.arms], dtype=object)
     shares = np.array([float(p) for p in probabilities([arm.share for arm in trial.arms])])
+    looks = deal_looks(trial, units, arms)
     has_blocks, has_clusters = any(units.blocks), any(units.clusters)
     return pd.DataFrame(
         {
@@ -90,6 +94,7 @@ def _table(trial: Trial, units: Units, arms: Arms) -> pd.DataFrame:
             "run_order": np.tile(np.arange(1, places + 1), len(units))
             if trial.within_unit
             else None,
+            "look": None if looks is None else np.repeat(looks, places),
         }
     )
 

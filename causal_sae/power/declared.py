@@ -42,6 +42,12 @@ def plan_of(trial: Trial) -> Power:
             "standard deviations.",
             Place(field="power"),
         )
+    if trial.analysis.looks is not None:
+        raise SpecError(
+            "a trial with looks before its end has the power of its stopping rule, which "
+            "`causal-sae looks TRIAL` computes, with the units that it will take.",
+            Place(field="analysis.looks"),
+        )
     population = trial.population
     if population is not None and population.claim == "finite" and trial.within_unit:
         raise SpecError(

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     from causal_sae.spec import Trial
 
 Row = dict[str, object]
-LINEAR = frozenset({"hedges_g", "cohen_d", "glass_delta", "cohen_dz", "stated_sd"})
+LINEAR = frozenset(
+    {
+        *("hedges_g", "cohen_d", "glass_delta", "cohen_dz", "sd_stated"),
+        *("hedges_g_adjusted", "cohen_d_adjusted", "glass_delta_adjusted", "cohen_dz_adjusted"),
+    }
+)
 """The effect sizes that are the estimate over a standard deviation."""
 
 

@@ -203,6 +203,50 @@ POWER_CURVE = Table(
 )
 
 
+LOOKS_PLAN = Table(
+    "looks_plan",
+    {
+        "outcome": _TEXT,
+        "treatment": _TEXT,
+        "reference": _TEXT,
+        "look": _INTEGER,
+        "information": _NUMBER,
+        "units": _INTEGER,
+        "boundary": _NUMBER,
+        "nominal_p": _NUMBER,
+        "futile_below": _NUMBER,
+        "rejects_without_effect": _NUMBER,
+        "rejects_planned_effect": _NUMBER,
+        "stops_without_effect": _NUMBER,
+        "stops_planned_effect": _NUMBER,
+    },
+    required=frozenset({"outcome", "treatment", "reference", "look", "boundary"}),
+)
+
+LOOKS = Table(
+    "looks",
+    {
+        "outcome": _TEXT,
+        "treatment": _TEXT,
+        "reference": _TEXT,
+        "look": _INTEGER,
+        "information": _NUMBER,
+        "n_treatment": _INTEGER,
+        "n_reference": _INTEGER,
+        "estimate": _NUMBER,
+        "std_error": _NUMBER,
+        "statistic": _NUMBER,
+        "lower": _NUMBER,
+        "upper": _NUMBER,
+        "futile_from": _NUMBER,
+        "futile_to": _NUMBER,
+        "alpha_spent": _NUMBER,
+        "decision": _TEXT,
+    },
+    required=frozenset({"outcome", "treatment", "reference", "look", "decision"}),
+)
+
+
 @dataclass(frozen=True)
 class Companion:
     """A table beside the effects, in the folder ``tables/`` of a run."""

@@ -19,6 +19,7 @@ from causal_sae.cli import (
     estimate,
     export,
     fetch,
+    looks,
     power,
     register,
     report,
@@ -92,7 +93,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    *(doctor, fetch, validate, power, register, assign, run),
+    *(doctor, fetch, validate, power, looks, register, assign, run),
     *(estimate, report, export, steer, schema),
 ):
     app.command(command.NAME)(speaking(command.command))

@@ -10,16 +10,12 @@ import pandas as pd
 
 from causal_sae.estimation.contrasts import unit_values
 from causal_sae.estimation.sequential.monitor import Monitored, monitor
+from causal_sae.tables import LOOKS
 
 if TYPE_CHECKING:
     from causal_sae.spec import Trial
 
 AFTER = "after the stop"
-COLUMNS = (
-    *("outcome", "treatment", "reference", "look", "information", "n_treatment", "n_reference"),
-    *("estimate", "std_error", "statistic", "lower", "upper", "futile_from", "futile_to"),
-    *("alpha_spent", "decision"),
-)
 
 
 def looks_table(trial: Trial, observations: pd.DataFrame, effects: pd.DataFrame) -> pd.DataFrame:
@@ -36,7 +32,7 @@ def looks_table(trial: Trial, observations: pd.DataFrame, effects: pd.DataFrame)
 
     Returns
     -------
-    The columns :data:`COLUMNS`. ``alpha_spent`` counts both sides; ``lower`` and ``upper`` are
+    :data:`causal_sae.tables.LOOKS`. ``alpha_spent`` counts both sides; ``lower`` and ``upper`` are
     empty where a look could not reject.
     """
     del effects
@@ -44,7 +40,7 @@ def looks_table(trial: Trial, observations: pd.DataFrame, effects: pd.DataFrame)
         return pd.DataFrame()
     found = monitor(trial, unit_values(trial, observations))
     rows = [row for one in found for row in table_rows(one)]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return LOOKS.conform(pd.DataFrame(rows))
 
 
 def table_rows(one: Monitored) -> Iterator[dict[str, object]]:

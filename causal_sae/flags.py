@@ -99,6 +99,9 @@ FLAGS: dict[str, str] = {
     "it reaches cannot be estimated.",
     "unbounded_interval": "Anderson and Rubin's test keeps effects of any size (all numbers, or "
     "all outside a range), because too few units take the treatment: there are no limits to give.",
+    "rerandomized": "Assignments were drawn again until the arms were alike on covariates that "
+    "this estimator does not adjust for: its interval is wider, and its p-value larger, than need "
+    "be. Name these covariates, or use `randomization`.",
     "stage_wise": "The trial was looked at before its end: estimate (median-unbiased), p-value and "
     "interval are those of the stage-wise ordering, and take account of the looks.",
     "confidence_sequence": "The interval belongs to a confidence sequence, which holds at all "

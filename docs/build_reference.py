@@ -35,6 +35,10 @@ HERE = Path(__file__).parent / "reference"
 
 WRITTEN = {
     "power": "Written by `causal-sae power` as `power.csv`: one row a contrast and method.",
+    "looks": "Written by runs of trials with looks before their end as `tables/looks.csv`: one row "
+    "a look and primary contrast.",
+    "looks_plan": "Written by `causal-sae looks` as `looks.csv`: one row a look and primary "
+    "contrast.",
     "power_curve": "Written by `causal-sae power` as `power_curve.csv`, and drawn as `power.png` "
     "and `power.svg`: one row a contrast and size.",
 }
@@ -99,7 +103,7 @@ def tables() -> str:
     kinds = {"text": "text", "number": "number", "integer": "whole number", "flag": "flag"}
     for contract in (
         *(contracts.ASSIGNMENT, contracts.OBSERVATIONS, contracts.EFFECTS, contracts.FEATURES),
-        *(contracts.POWER, contracts.POWER_CURVE),
+        *(contracts.LOOKS, contracts.POWER, contracts.POWER_CURVE, contracts.LOOKS_PLAN),
     ):
         rows = [
             (f"`{name}`", kinds[column.kind], MEANINGS[contract.name][name])

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from causal_sae.cli import (
+    allocate,
     assign,
     doctor,
     estimate,
@@ -93,7 +94,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    *(doctor, fetch, validate, power, looks, register, assign, run),
+    *(doctor, fetch, validate, power, looks, allocate, register, assign, run),
     *(estimate, report, export, steer, schema),
 ):
     app.command(command.NAME)(speaking(command.command))

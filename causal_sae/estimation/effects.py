@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from causal_sae import flags as codes
-from causal_sae.estimation import pool
+from causal_sae.estimation import pool, rerandomized
 from causal_sae.estimation.choice import check_analysis, choose, choose_for, structure
 from causal_sae.estimation.contrasts import Contrast, analysed, exposed_stratum, unit_values
 from causal_sae.estimation.effect_sizes import declared_size, effect_size
@@ -147,7 +147,7 @@ def effect_row(
     unweighted = pool.unevenly_drawn(sample) and not estimator.weighted
     unweighted = unweighted and estimator.speaks_of == "all"
     notes = (*notes, "unweighted_sample") if unweighted else notes
-    notes = (*notes, *spread_flags(size.kind, whole))
+    notes = (*notes, *spread_flags(size.kind, whole), *rerandomized.flags_of(trial, name))
     notes = tuple(note for note in notes if codes.name(note) not in estimator.copes_with)
     means = pool.arm_means(sample) if estimator.weighted else (_mean(treatment), _mean(reference))
     inference = asdict(fitted.flagged(*notes))
@@ -194,7 +194,7 @@ def _estimand(trial: Trial, stratum: str) -> str:
 
 def _same_method(trial: Trial, registered: Trial) -> bool:
     """Whether effects are estimated as registered."""
-    keys = ("estimator", "covariates", "se_type", "alpha", "multiplicity")
+    keys = ("estimator", "covariates", "se_type", "alpha", "multiplicity", "looks")
     return all(getattr(trial.analysis, k) == getattr(registered.analysis, k) for k in keys)
 
 

@@ -48,6 +48,13 @@ def plan_of(trial: Trial) -> Power:
             "`causal-sae looks TRIAL` computes, with the units that it will take.",
             Place(field="analysis.looks"),
         )
+    if trial.rerandomize is not None:
+        raise SpecError(
+            "the power of an assignment that is drawn again until arms are alike depends on what "
+            "the covariates explain; it is at least that of the same trial without `rerandomize`: "
+            "plan that one.",
+            Place(field="assignment.rerandomize"),
+        )
     population = trial.population
     if population is not None and population.claim == "finite" and trial.within_unit:
         raise SpecError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from math import ceil, log
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from causal_sae.randomization.dealing import Arms, probabilities
 from causal_sae.randomization.factorial import factorial
 from causal_sae.randomization.latin_square import latin_square
 from causal_sae.randomization.looks import deal_looks, require_first_look
+from causal_sae.randomization.rerandomize import accepted
 from causal_sae.randomization.simple import simple
 from causal_sae.randomization.units import Units, sorted_units
 from causal_sae.spec.prompt_checks import check_units
@@ -68,7 +70,11 @@ def assign(trial: Trial, units: pd.DataFrame) -> pd.DataFrame:
     check_units(trial, units)
     ordered = sorted_units(trial, units)
     shares = [arm.share for arm in trial.arms]
-    arms = SCHEMES[trial.assignment.method](ordered, shares, trial.seed)
+    scheme, rule = SCHEMES[trial.assignment.method], trial.rerandomize
+    if rule is None:
+        arms = scheme(ordered, shares, trial.seed)
+    else:
+        arms = accepted(trial, rule, units, ordered, partial(scheme, ordered, shares))
     if not trial.within_unit:
         _refuse_empty_arms(trial, ordered, arms)
     table = ASSIGNMENT.conform(_table(trial, ordered, arms))

@@ -287,6 +287,14 @@ def design(trial: Trial) -> str:
         extra.append(f"blocks: {listed(list(blocks))}")
     if assignment.cluster_by:
         extra.append(f"clusters: {assignment.cluster_by}")
+    rule = trial.rerandomize
+    if rule is not None:
+        close = (
+            f"Mahalanobis distance at most {rule.until.distance:g}"
+            if rule.until.distance is not None
+            else f"the closest {rule.until.probability:.1%} by Mahalanobis distance"
+        )
+        extra.append(f"drawn again until alike on {listed(list(rule.on))}: {close}")
     shares = {arm.share for arm in trial.arms}
     if len(shares) > 1:
         ratio = ":".join(number(arm.share) for arm in trial.arms)

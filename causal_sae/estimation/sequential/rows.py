@@ -17,13 +17,8 @@ if TYPE_CHECKING:
     from causal_sae.spec import Trial
 
 Row = dict[str, object]
-LINEAR = frozenset(
-    {
-        *("hedges_g", "cohen_d", "glass_delta", "cohen_dz", "sd_stated"),
-        *("hedges_g_adjusted", "cohen_d_adjusted", "glass_delta_adjusted", "cohen_dz_adjusted"),
-    }
-)
-"""The effect sizes that are the estimate over a standard deviation."""
+LINEAR = ("hedges_g", "cohen_d", "glass_delta", "sd_stated")
+"""How the names of effect sizes begin that are the estimate over a standard deviation."""
 
 
 def require_end(trial: Trial, found: list[Monitored]) -> None:
@@ -117,7 +112,7 @@ def _flags(trial: Trial, one: Monitored, stop: Look) -> list[str]:
 def _effect_size(row: Row, found: Mapping[str, float]) -> Mapping[str, float] | None:
     """The effect size in the same proportion; None where it is not the estimate over an SD."""
     naive, size = _number(row["estimate"]), _number(row["effect_size"])
-    if row["effect_size_kind"] not in LINEAR or not found:
+    if not str(row["effect_size_kind"]).startswith(LINEAR) or not found:
         return None if found else {}
     if naive == 0 or np.isnan(naive) or np.isnan(size):
         return None

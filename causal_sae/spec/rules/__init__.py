@@ -15,6 +15,7 @@ from causal_sae.spec.rules import (
     instruments,
     looks,
     outcomes,
+    rerandomized,
     several_arms,
     within_units,
 )
@@ -72,6 +73,8 @@ RULES: tuple[Rule, ...] = (
     outcomes.generated_positions_are_read,
     outcomes.outcomes_make_sense,
     design.population_can_be_met,
+    rerandomized.rerandomizing_makes_sense,
+    rerandomized.rerandomizing_is_heeded,
     looks.looks_in_order,
     looks.looks_are_supported,
     analysis.power_is_planned,

@@ -139,8 +139,9 @@ def _shrunken(log_sd: Vector, error: Vector) -> Vector:
     """
     centred = log_sd - log_sd.mean()
     true = max(0.0, float(centred @ centred) / (len(log_sd) - 1) - float(error.mean()))
-    found: Vector = centred * true / (true + error)
-    return found - found.mean()
+    drawn = centred * true / (true + error)
+    found: Vector = drawn - drawn.mean()
+    return found
 
 
 def floored(weight: Vector, floor: float) -> Vector:

@@ -86,7 +86,7 @@ def whitened_units(
                 f"{str(named.loc[wrong[0], name])!r} for unit {wrong[0]!r}.",
                 place,
             )
-        columns.append(numbers.loc[units.names].to_numpy())
+        columns.append(numbers.reindex(units.names.tolist()).to_numpy())
     try:
         return whitened(np.column_stack(columns), np.unique(units.blocks, return_inverse=True)[1])
     except CollinearError:

@@ -85,7 +85,7 @@ def test_other_arms_and_missing_outcomes_stay_where_they_are():
 def test_error_rates_and_widths_are_what_they_should_be():
     """Lin's interval is much narrower; Welch's, unadjusted, is flagged and hardly ever rejects."""
     rng, rejected, widths = np.random.default_rng(11), {}, {}
-    for seed in range(15):
+    for seed in range(8):
         table = observed(declare(seed=seed), 24, rng)
         for name, covariates in (("welch", []), ("lin", ["x"])):
             trial = declare(seed=seed, estimator=name, covariates=covariates)
@@ -93,7 +93,7 @@ def test_error_rates_and_widths_are_what_they_should_be():
             rejected.setdefault(name, []).append(row["p_value"] <= 0.05)
             widths.setdefault(name, []).append(row["conf_high"] - row["conf_low"])
             assert ("rerandomized" in row["flags"]) == (name == "welch")
-    assert sum(rejected["lin"]) <= 4
+    assert sum(rejected["lin"]) <= 3
     assert sum(rejected["welch"]) == 0
     assert np.mean(widths["lin"]) < 0.6 * np.mean(widths["welch"])
 

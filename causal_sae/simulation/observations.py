@@ -8,6 +8,7 @@ import numpy as np
 
 from causal_sae.randomization.assignment import SCHEMES
 from causal_sae.randomization.dealing import Arms
+from causal_sae.randomization.looks import deal_looks
 from causal_sae.randomness import generator
 from causal_sae.simulation.arms import received
 from causal_sae.simulation.population import Drawn, Population
@@ -84,6 +85,8 @@ def observed(
         "run_order": np.tile(np.arange(1, places + 1), len(roster)) if places > 1 else None,
         "status": "ok",
     }
+    looks = deal_looks(trial, roster.units, arms)
+    common |= {} if looks is None else {"look": looks[unit]}
     covariates = noise(trial, roster, repetition)
     common |= {name: column[unit] for name, column in covariates.items()}
     tables = [

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 
 from causal_sae.errors import SpecError
+from causal_sae.estimation import estimate
 from causal_sae.estimation.sequential.characteristics import Rule, characteristics
 from causal_sae.estimation.sequential.path import follow
 from causal_sae.estimation.sequential.spending import planned_spending
 from causal_sae.power import plan_power
 from causal_sae.power.looks import drift_of, plan_looks
+from causal_sae.simulation import Assumptions, NormalPopulation, Roster, simulate
+from causal_sae.simulation.roster import names
 from causal_sae.spec.analysis import Looks
 from causal_sae.spec.loading import load_trial_file, parse_trial
 
@@ -75,3 +78,17 @@ def test_power_of_a_trial_with_looks_is_refused_with_the_command_to_use():
 def test_looks_of_a_trial_without_looks_are_refused():
     with pytest.raises(SpecError, match="has one analysis, at its end"):
         plan_looks(DESIGN.with_name("two-arm.yaml"))
+
+
+def test_simulated_trials_have_looks_and_stop_by_their_rule():
+    looks = {"at": [0.5, 1], "spending": "pocock"}
+    trial = load_trial_file(DESIGN).trial
+    analysis = trial.analysis.model_copy(update={"looks": Looks.model_validate(looks)})
+    kept = tuple(outcome for outcome in trial.outcomes if outcome.role == "primary")
+    trial = trial.model_copy(update={"analysis": analysis, "outcomes": kept, "population": None})
+    assumed = {"gap": Assumptions(effect=1.2, sd=1.0, rho=0.0, icc=0.0, active=1.0)}
+    table = simulate(trial, NormalPopulation(trial, assumed), Roster(names(80)))
+    assert table.groupby("look")["unit_id"].nunique().tolist() == [40, 40]
+    row = estimate(trial, table).iloc[0]
+    assert "stopped_early:1" in row["flags"]
+    assert (row["n_treatment"], row["n_reference"]) == (20, 20)

@@ -99,6 +99,24 @@ FLAGS: dict[str, str] = {
     "it reaches cannot be estimated.",
     "unbounded_interval": "Anderson and Rubin's test keeps effects of any size (all numbers, or "
     "all outside a range), because too few units take the treatment: there are no limits to give.",
+    "rerandomized": "Assignments were drawn again until the arms were alike on covariates that "
+    "this estimator does not adjust for: its interval is wider, and its p-value larger, than need "
+    "be. Name these covariates, or use `randomization`.",
+    "stage_wise": "The trial was looked at before its end: estimate (median-unbiased), p-value and "
+    "interval are those of the stage-wise ordering, and take account of the looks.",
+    "confidence_sequence": "The interval belongs to a confidence sequence, which holds at all "
+    "looks at once, and the p-value is the smallest of its looks; the estimate is as it stood, and "
+    "after an early stop too large on average.",
+    "stopped_early": "The contrast was decided at this look, before all units were in; means and "
+    "numbers are of the units until then.",
+    "stopped_for_futility": "The contrast was given up because it was unlikely to be significant "
+    "at the end.",
+    "units_after_stop": "Units came in after the look that decided; they are in the table of "
+    "looks, and not in this row.",
+    "naive_after_looks": "The trial could stop early because of its primary outcomes, which this "
+    "analysis takes no account of: where it did, an outcome that goes with them is estimated as "
+    "too far from zero, and its p-value is too small.",
+    "effect_size_naive": "The effect size takes no account of the looks.",
     "singular": "The model cannot be fitted: there are too few units for its parameters, or one "
     "unit alone decides a parameter.",
     "matched_pairs": "Every block is one unit of each arm; the analysis is of within-pair "

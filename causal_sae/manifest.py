@@ -22,6 +22,8 @@ from causal_sae.spec.prompts import prompts_source
 from causal_sae.spec.trial import Trial
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from causal_sae.execution.backends.local import LocalBackend
 
 PACKAGES = (
@@ -85,6 +87,22 @@ def registration_of(lock: Lock | None, trial: Trial, hashes: Mapping[str, str]) 
         "registered": lock.registered,
         "amended": [asdict(amendment) for amendment in lock.amendments],
         "deviations": deviations(lock, trial, hashes, versions()),
+    }
+
+
+def looks_of(
+    trial: Trial, assignment: pd.DataFrame, observations: pd.DataFrame
+) -> dict[str, dict[str, int]]:
+    """What the manifest says of looks before the end: where the trial stopped; maybe nothing."""
+    if trial.analysis.looks is None:
+        return {}
+    return {
+        "looks": {
+            "planned": int(assignment["look"].max()),
+            "made": int(observations["look"].max()),
+            "units_planned": int(assignment["unit_id"].nunique()),
+            "units_run": int(observations["unit_id"].nunique()),
+        }
     }
 
 

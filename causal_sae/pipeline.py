@@ -12,13 +12,23 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from causal_sae.errors import DataError, InputError, Place, SpecError
-from causal_sae.manifest import Clock, begun, identity_of, now, registration_of, resumed, versions
+from causal_sae.manifest import (
+    Clock,
+    begun,
+    identity_of,
+    looks_of,
+    now,
+    registration_of,
+    resumed,
+    versions,
+)
 from causal_sae.piloting import held_out, unused
 from causal_sae.pool import POOL, draw
 from causal_sae.progress import bar, busy
@@ -82,7 +92,7 @@ def run_trial(
     GateError
         When a hard gate refuses the results; nothing is written.
     """
-    from causal_sae.estimation import check_analysis  # noqa: PLC0415 - loads statsmodels
+    from causal_sae.estimation import check_analysis, stops  # noqa: PLC0415 - loads statsmodels
     from causal_sae.randomization import assign, sample_ratio_check  # noqa: PLC0415
 
     console = console or Console(stderr=True)
@@ -135,8 +145,8 @@ def run_trial(
         checks = [*(asdict(gate) for gate in gates), *_ratio_check(ratio)]
         folder.write_table("diagnostics.csv", _frame(checks))
         with located(declared), clock.stage("run"), bar(console, "running", plan.tokens) as advance:
-            engine.execute(plan, folder.observations, advance)
-        manifest |= {"status": "observed"}
+            done = engine.execute(plan, folder.observations, advance, partial(stops, spec))
+        manifest |= {"status": "observed"} | looks_of(spec, assignment, done)
         folder.write_manifest(manifest)
         with clock.stage("estimate"), busy(console, "estimating the effects"):
             estimate_run(folder)
@@ -191,9 +201,10 @@ def estimate_run(folder: RunFolder, effects: pd.DataFrame | None = None) -> None
     folder.write_text("identification.txt", identify(trial, bool(trial.analysis.refuters)))
     if not trial.within_unit and run.assignment is not None:
         covariates = pre_treatment(trial, observations)
-        folder.write_table(
-            "balance.csv", balance_table(run.assignment, covariates, trial.reference)
-        )
+        # A trial that stopped at a look never ran the others.
+        ran = run.assignment["unit_id"].isin(covariates["unit_id"])
+        assigned = run.assignment if trial.analysis.looks is None else run.assignment[ran]
+        folder.write_table("balance.csv", balance_table(assigned, covariates, trial.reference))
 
 
 def estimate_observations(

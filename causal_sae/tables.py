@@ -82,6 +82,7 @@ ASSIGNMENT = Table(
         "run_order": _INTEGER,
         "sampling_probability": _NUMBER,
         "stratum_share": _NUMBER,
+        "look": _INTEGER,
     },
     required=frozenset({"unit_id", "arm"}),
 )
@@ -104,6 +105,7 @@ OBSERVATIONS = Table(
         "run_order": _INTEGER,
         "sampling_probability": _NUMBER,
         "stratum_share": _NUMBER,
+        "look": _INTEGER,
     },
     required=frozenset({"unit_id", "arm", "outcome", "value"}),
 )
@@ -239,6 +241,49 @@ DIAGNOSIS = Table(
     required=frozenset({"design", "outcome", "treatment", "reference", "power"}),
 )
 
+LOOKS_PLAN = Table(
+    "looks_plan",
+    {
+        "outcome": _TEXT,
+        "treatment": _TEXT,
+        "reference": _TEXT,
+        "look": _INTEGER,
+        "information": _NUMBER,
+        "units": _INTEGER,
+        "boundary": _NUMBER,
+        "nominal_p": _NUMBER,
+        "futile_below": _NUMBER,
+        "rejects_without_effect": _NUMBER,
+        "rejects_planned_effect": _NUMBER,
+        "stops_without_effect": _NUMBER,
+        "stops_planned_effect": _NUMBER,
+    },
+    required=frozenset({"outcome", "treatment", "reference", "look", "boundary"}),
+)
+
+LOOKS = Table(
+    "looks",
+    {
+        "outcome": _TEXT,
+        "treatment": _TEXT,
+        "reference": _TEXT,
+        "look": _INTEGER,
+        "information": _NUMBER,
+        "n_treatment": _INTEGER,
+        "n_reference": _INTEGER,
+        "estimate": _NUMBER,
+        "std_error": _NUMBER,
+        "statistic": _NUMBER,
+        "lower": _NUMBER,
+        "upper": _NUMBER,
+        "futile_from": _NUMBER,
+        "futile_to": _NUMBER,
+        "alpha_spent": _NUMBER,
+        "decision": _TEXT,
+    },
+    required=frozenset({"outcome", "treatment", "reference", "look", "decision"}),
+)
+
 
 @dataclass(frozen=True)
 class Companion:
@@ -249,6 +294,14 @@ class Companion:
 
 
 COMPANIONS: dict[str, Companion] = {
+    "looks": Companion(
+        "Looks before the end",
+        "Each look at each primary contrast: the units analysed, the share of the planned "
+        "information, the estimate as it stood (naive: after an early stop it is too large), the "
+        "statistic as a normal quantile, the boundary on either side, how much of alpha may have "
+        "been spent, and what was decided. Decisions rest on the rows up to the stop; a row after "
+        "it, marked `after the stop`, describes units that came in all the same.",
+    ),
     "missingness": Companion(
         "What the missing outcomes could change",
         "Units without a usable outcome, by contrast, arm and reason. The main analysis is of "

@@ -23,11 +23,14 @@ def unit_columns(
 ) -> dict[str, Mapping[str, object]]:
     """For each unit the columns that all its observations carry: block, cluster, covariates.
 
-    Where prompts were drawn from a pool, also with what probability, and whether it is exposed.
+    In a trial with looks before its end, also the look from which the unit counts. Where prompts
+    were drawn from a pool, also with what probability, and whether it is exposed.
     """
-    declared = [name for name in trial.analysis.covariates if name in prompts]
+    on = () if trial.rerandomize is None else trial.rerandomize.on
+    declared = [n for n in dict.fromkeys((*trial.analysis.covariates, *on)) if n in prompts]
     first = assignment.drop_duplicates("unit_id").set_index("unit_id")
-    first = first[["block", "cluster", *(SAMPLING if "exposed" in first else ())]]
+    looked_at = ["look"] if trial.analysis.looks is not None else []
+    first = first[["block", "cluster", *looked_at, *(SAMPLING if "exposed" in first else ())]]
     for number, name in enumerate(trial.analysis.covariates):
         if name in RECORDED and name in declared:
             raise SpecError(

@@ -37,6 +37,10 @@ WRITTEN = {
     "power": "Written by `causal-sae power` as `power.csv`: one row a contrast and method.",
     "diagnosis": "Written by `causal-sae diagnose` as `diagnosis.csv`, and drawn as "
     "`diagnosis.png` and `diagnosis.svg`: one row a design and contrast.",
+    "looks": "Written by runs of trials with looks before their end as `tables/looks.csv`: one row "
+    "a look and primary contrast.",
+    "looks_plan": "Written by `causal-sae looks` as `looks.csv`: one row a look and primary "
+    "contrast.",
     "power_curve": "Written by `causal-sae power` as `power_curve.csv`, and drawn as `power.png` "
     "and `power.svg`: one row a contrast and size.",
 }
@@ -101,7 +105,8 @@ def tables() -> str:
     kinds = {"text": "text", "number": "number", "integer": "whole number", "flag": "flag"}
     for contract in (
         *(contracts.ASSIGNMENT, contracts.OBSERVATIONS, contracts.EFFECTS, contracts.FEATURES),
-        *(contracts.POWER, contracts.POWER_CURVE, contracts.DIAGNOSIS),
+        *(contracts.LOOKS, contracts.POWER, contracts.POWER_CURVE, contracts.LOOKS_PLAN),
+        contracts.DIAGNOSIS,
     ):
         rows = [
             (f"`{name}`", kinds[column.kind], MEANINGS[contract.name][name])

@@ -22,7 +22,8 @@ FILES: dict[str, str] = {
     "`supplementary.csv` (the contrasts by further estimators), `order_effects.csv` (whether the "
     "order of a unit's arms mattered), `true_discoveries.csv` (how many effects are real, at "
     "least), `factorial.csv` (joint tests of factors and interactions), `dose_response.csv` "
-    "(slope, steady trend, and the curve with its ED50).",
+    "(slope, steady trend, and the curve with its ED50), "
+    "`looks.csv` (each look before the end, and what it decided).",
     "refutations.csv": "What DoWhy's refuters found; only where the trial declares `refuters`.",
     "identification.txt": "Why the difference between arms is the effect, in words.",
     "figures/*.png, figures/*.svg": "The forest plot, the distributions, the manipulation check, "
@@ -47,6 +48,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "from its pool. Empty otherwise.",
         "stratum_share": "Enriched trials: the share of the pool that is exposed as this unit is. "
         "Empty otherwise.",
+        "look": "Trials with looks before their end: the look from which the unit counts, from 1. "
+        "Empty otherwise.",
     },
     "observations": _UNIT
     | {
@@ -60,6 +63,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "status": "`ok`, or the reason why the value is missing.",
         "draw": "Which placebo feature or random direction, from 0; empty otherwise.",
         "sample": "Which generated text, from 0; empty otherwise.",
+        "look": "Trials with looks before their end: the look from which the unit counts, from 1. "
+        "Empty otherwise.",
         "run_order": "Crossover and latin square: the place of this arm in the unit's order.",
         "sampling_probability": "Enriched trials: the probability with which the unit was drawn "
         "from its pool. Empty otherwise.",
@@ -101,6 +106,43 @@ MEANINGS: dict[str, dict[str, str]] = {
         "effect_size_low": "Lower end of its interval.",
         "effect_size_high": "Upper end.",
         "flags": "Short codes, separated by `;`, of what a reader must know. Listed below.",
+    },
+    "looks": {
+        "outcome": "The primary outcome.",
+        "treatment": "The arm.",
+        "reference": "The arm that it is compared with.",
+        "look": "The number of the look, from 1.",
+        "information": "The share of the planned information that was in: units analysed over "
+        "units planned, both arms counting by `1 / (1/n + 1/m)`.",
+        "n_treatment": "Units analysed in the treatment arm by then.",
+        "n_reference": "Units analysed in the reference arm by then.",
+        "estimate": "The effect as it stood: naive.",
+        "std_error": "Its standard error.",
+        "statistic": "The normal quantile with the tail probability of its t statistic.",
+        "lower": "At or below it the test rejects; empty where it could not.",
+        "upper": "At or above it the test rejects; empty where it could not.",
+        "futile_from": "Above it, and below `futile_to`, the contrast is given up; empty: no lower "
+        "end, or no futility rule.",
+        "futile_to": "The upper end.",
+        "alpha_spent": "How much of the contrast's alpha may have been spent by now, both sides "
+        "together; empty for a confidence sequence.",
+        "decision": "`reject`, `futile`, `continue`, `not rejected` (at the end), or `after the "
+        "stop`.",
+    },
+    "looks_plan": {
+        "outcome": "The primary outcome.",
+        "treatment": "The arm.",
+        "reference": "The arm that it is compared with.",
+        "look": "The number of the look, from 1.",
+        "information": "The share of the units that is in.",
+        "units": "Units of the whole trial by then.",
+        "boundary": "|z| from which the test rejects; empty: it cannot.",
+        "nominal_p": "The two-sided p-value of that boundary.",
+        "futile_below": "|z| below which the contrast is given up; empty: never.",
+        "rejects_without_effect": "The probability of rejecting at this look without an effect.",
+        "rejects_planned_effect": "The same with the effect of `power.effect`.",
+        "stops_without_effect": "The probability of being decided at this look, without an effect.",
+        "stops_planned_effect": "The same with the effect of `power.effect`.",
     },
     "power": {
         "outcome": "The outcome; `primary` in rows of several outcomes together.",

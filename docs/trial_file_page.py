@@ -30,7 +30,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "Population": ("Eligibility", "Active", "Enrich"),
     "Assignment": (
         *("Simple", "Complete", "Block", "Cluster", "BlockCluster", "Crossover", "LatinSquare"),
-        "Factorial",
+        *("Factorial", "Rerandomize", "Until"),
     ),
     "Intervention": (
         *("Untouched", "Splice", "Ablate", "Scale", "Clamp", "Add", "RandomDirection"),
@@ -42,7 +42,7 @@ PARTS: dict[str, tuple[str, ...]] = {
         *("Sentiment", "Similarity", "Custom", "Column", "Generate"),
     ),
     "Trial": ("TextPositions",),
-    "Analysis": ("Multiplicity", "StatedSD", "DoseResponse"),
+    "Analysis": ("Multiplicity", "StatedSD", "DoseResponse", "Looks"),
 }
 TITLES = {
     "TextPositions": "positions: {regex: ...}",
@@ -54,6 +54,9 @@ TITLES = {
     "Column": "{column: ...}",
     "Generate": "generate",
     "Multiplicity": "analysis.multiplicity",
+    "Looks": "analysis.looks",
+    "Rerandomize": "assignment.rerandomize",
+    "Until": "assignment.rerandomize.until",
     "DoseResponse": "analysis.dose_response",
     "StatedSD": "effect_size: {sd: ...}",
     "SAELensRelease": "saelens",

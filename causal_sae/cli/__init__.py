@@ -14,12 +14,14 @@ from rich.console import Console
 from rich.text import Text
 
 from causal_sae.cli import (
+    allocate,
     assign,
     diagnose,
     doctor,
     estimate,
     export,
     fetch,
+    looks,
     new,
     pilot,
     power,
@@ -95,7 +97,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    *(doctor, fetch, new, validate, pilot, power, diagnose, register, assign, run),
+    *(doctor, fetch, new, validate, pilot, power, looks, allocate, diagnose, register),
+    *(assign, run),
     *(estimate, report, export, steer, schema),
 ):
     app.command(command.NAME)(speaking(command.command))

@@ -44,7 +44,7 @@ def command(
         report_run(finished.folder)
         finished = load_run(run)
     elif run is None and trial is not None and observations is not None and out is not None:
-        finished = estimate_observations(trial, _read(observations), out)
+        finished = estimate_observations(trial, read_observations(observations), out)
     else:
         raise InputError(
             "give a run folder, or all three of --trial, --observations and --out",
@@ -53,15 +53,16 @@ def command(
     show_run(finished, Console())
 
 
-def _read(path: Path) -> pd.DataFrame:
+def read_observations(path: Path, option: str = "--observations") -> pd.DataFrame:
+    """A table of observations from a file; ``option`` is what the user called it."""
     import pandas as pd
 
     if not path.exists():
-        raise DataError("there is no such file", Place(file=path, field="--observations"))
+        raise DataError("there is no such file", Place(file=path, field=option))
     if path.suffix not in (".csv", ".parquet"):
         raise DataError(
             f"must end in .csv or .parquet, got {path.suffix!r}",
-            Place(file=path, field="--observations"),
+            Place(file=path, field=option),
         )
     try:
         # Units are names: "007" is not 7.

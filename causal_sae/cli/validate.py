@@ -65,6 +65,10 @@ def overview(trial: Trial, units: int | None) -> Table:
         table.add_row("several arms", several)
     outcomes = (f"{o.name} ({o.metric}, {o.role})" for o in trial.outcomes)
     table.add_row("outcomes", ", ".join(outcomes))
+    if trial.analysis.looks is not None:
+        from causal_sae.reporting.wording import looks
+
+        table.add_row("looks", looks(trial.analysis.looks))
     method = trial.analysis.multiplicity.method
     sizes = ", ".join(f"{name}: {size}" for name, size in families(trial).items())
     table.add_row("families", f"{sizes} tests, corrected by {method}")

@@ -4,6 +4,7 @@ from causal_sae.estimation.choice import check_analysis
 from causal_sae.estimation.companions import companions
 from causal_sae.estimation.effects import estimate
 from causal_sae.estimation.refutation import graph, identify, refute
+from causal_sae.estimation.sequential import stops
 from causal_sae.estimation.supplementary import unregistered
 from causal_sae.estimation.true_discoveries import true_discoveries
 from causal_sae.flags import FLAGS, explain
@@ -17,6 +18,7 @@ __all__ = [
     "graph",
     "identify",
     "refute",
+    "stops",
     "true_discoveries",
     "unregistered",
 ]

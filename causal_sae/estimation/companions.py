@@ -9,6 +9,7 @@ from causal_sae.estimation.dose_response import dose_response
 from causal_sae.estimation.factorial import factorial
 from causal_sae.estimation.missingness import missingness
 from causal_sae.estimation.order_effects import order_effects
+from causal_sae.estimation.sequential import looks_table
 from causal_sae.estimation.supplementary import supplementary
 from causal_sae.estimation.true_discoveries import true_discovery_table
 
@@ -21,6 +22,7 @@ Companion = Callable[["Trial", "pd.DataFrame", "pd.DataFrame"], "pd.DataFrame"]
 """A trial, its observations and its effects in; a table out, empty where there is nothing."""
 
 COMPANIONS: dict[str, Companion] = {
+    "looks": looks_table,
     "missingness": missingness,
     "supplementary": supplementary,
     "order_effects": order_effects,

@@ -14,6 +14,7 @@ from causal_sae.estimation.choice import structure
 from causal_sae.estimation.design_columns import CLEAN, add_design_columns
 from causal_sae.estimation.observations import KEY, check, units
 from causal_sae.estimation.pool import pool_size
+from causal_sae.estimation.rerandomized import acceptance_of
 from causal_sae.estimation.sample import (
     Codes,
     Mask,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 KEPT = (
     *("block", "cluster", "exposed", "received", "run_order"),
-    *("sampling_probability", "stratum_share", "status"),
+    *("sampling_probability", "stratum_share", "status", "look"),
 )
 """Columns that describe a unit or its place, not a measurement, and why a value is missing."""
 DRAW = "draw "
@@ -65,7 +66,8 @@ def unit_values(trial: Trial, observations: pd.DataFrame) -> pd.DataFrame:
     """
     frame = add_design_columns(trial, check(trial, observations))
     covariates = [name for name in trial.analysis.covariates if name != CLEAN]
-    table = units(frame, [*KEPT, *covariates])
+    on = () if trial.rerandomize is None else trial.rerandomize.on
+    table = units(frame, [*KEPT, *dict.fromkeys((*covariates, *on))])
     table["pool_size"] = pool_size(frame)
     if CLEAN in frame:
         clean = frame[frame["usable"]].groupby(KEY)[CLEAN].mean()
@@ -114,6 +116,7 @@ def analysed(
         sample, lost = (sample, ()) if incomplete else complete_pairs(sample)
     else:
         sample, lost = shared_blocks(sample)
+        sample = replace(sample, redeal=acceptance_of(trial, values, sample, contrast.treatment))
     return sample, (*notes, *lost)
 
 

@@ -39,7 +39,8 @@ def add_design_columns(trial: Trial, frame: pd.DataFrame) -> pd.DataFrame:
         if sources:
             result[column] = _labels(result, column, sources)
             _constant_within_units(result, column)
-    for covariate in trial.analysis.covariates:
+    on = () if trial.rerandomize is None else trial.rerandomize.on
+    for covariate in dict.fromkeys((*trial.analysis.covariates, *on)):
         result[covariate] = _covariate(result, covariate)
     if CLEAN in result:
         result[CLEAN] = pd.to_numeric(result[CLEAN], errors="coerce").astype("float64")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from causal_sae import flags as codes
-from causal_sae.estimation import pool
+from causal_sae.estimation import pool, rerandomized
 from causal_sae.estimation.choice import check_analysis, choose, choose_for, structure
 from causal_sae.estimation.contrasts import Contrast, analysed, exposed_stratum, unit_values
 from causal_sae.estimation.effect_sizes import declared_size, effect_size
@@ -28,6 +29,7 @@ from causal_sae.estimation.instruments import with_uptake
 from causal_sae.estimation.linear_contrasts import combination_rows
 from causal_sae.estimation.multiplicity import SAMPLE, adjust
 from causal_sae.estimation.sample import Vector, complete_pairs
+from causal_sae.estimation.sequential import Monitored, honest_row, monitor, require_end, until
 from causal_sae.estimation.several_arms import check_several_arms
 from causal_sae.estimation.skewness import skewness_flags
 from causal_sae.estimation.sparsity import sparsity_flags
@@ -73,16 +75,31 @@ def estimate(
     check_analysis(trial)
     check_several_arms(trial)
     values = unit_values(trial, observations)
+    looked_at = monitor(trial, values)
+    require_end(trial, looked_at)
     rows: list[dict[str, object]] = []
     for outcome in trial.outcomes:
-        pairs = (Contrast(outcome, *pair) for pair in trial.contrasts)
-        rows += [effect_row(trial, values, contrast) for contrast in pairs]
+        pairs = [Contrast(outcome, *pair) for pair in trial.contrasts]
+        rows += [_row_of_looks(trial, values, contrast, looked_at) for contrast in pairs]
         rows += [_combined(trial, row) for row in combination_rows(trial, values, outcome)]
     analysis = trial.analysis
     effects = adjust(pd.DataFrame(rows), analysis.multiplicity, analysis.alpha, trial, values)
     table = EFFECTS.conform(effects)
     final = [_final_flags(trial, row, registered) for _, row in table.iterrows()]
     return table.assign(flags=pd.array([codes.join(found) for found in final], dtype="string"))
+
+
+def _row_of_looks(
+    trial: Trial, values: pd.DataFrame, contrast: Contrast, looked_at: Sequence[Monitored]
+) -> dict[str, object]:
+    """The row of a contrast; one that was looked at stands as it did when it was decided."""
+    own = next((one for one in looked_at if one.contrast == contrast), None)
+    if own is None or own.stop is None:
+        row = effect_row(trial, values, contrast)
+        naive = [*codes.split(row["flags"]), *(["naive_after_looks"] if looked_at else [])]
+        return {**row, "flags": codes.join(naive)}
+    row = effect_row(trial, until(values, own.stop.number), contrast)
+    return honest_row(trial, row, own)
 
 
 def effect_row(
@@ -130,7 +147,7 @@ def effect_row(
     unweighted = pool.unevenly_drawn(sample) and not estimator.weighted
     unweighted = unweighted and estimator.speaks_of == "all"
     notes = (*notes, "unweighted_sample") if unweighted else notes
-    notes = (*notes, *spread_flags(size.kind, whole))
+    notes = (*notes, *spread_flags(size.kind, whole), *rerandomized.flags_of(trial, name))
     notes = tuple(note for note in notes if codes.name(note) not in estimator.copes_with)
     means = pool.arm_means(sample) if estimator.weighted else (_mean(treatment), _mean(reference))
     inference = asdict(fitted.flagged(*notes))
@@ -177,7 +194,7 @@ def _estimand(trial: Trial, stratum: str) -> str:
 
 def _same_method(trial: Trial, registered: Trial) -> bool:
     """Whether effects are estimated as registered."""
-    keys = ("estimator", "covariates", "se_type", "alpha", "multiplicity")
+    keys = ("estimator", "covariates", "se_type", "alpha", "multiplicity", "looks")
     return all(getattr(trial.analysis, k) == getattr(registered.analysis, k) for k in keys)
 
 

@@ -17,7 +17,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from causal_sae.estimation.sample import Codes, Mask, Matrix, Vector
+from causal_sae.estimation.sample import Codes, Mask, Matrix, Redeal, Vector
 
 Draws = NDArray[np.int8]
 
@@ -29,6 +29,8 @@ MOST = 200_000
 """Up to this many assignments are listed."""
 CELLS = 8_000_000
 """No list is longer than this many assignments times units."""
+SOUGHT = 600_000_000
+"""Accepted assignments are sought among no more than this over the number of units."""
 CHUNK = 2_000_000
 """How many cells are in memory at a time."""
 TIES = 1e-9
@@ -167,7 +169,7 @@ class Items:
         return Items(total, self.size[rows], self.treated[rows], self.stratum[rows])
 
 
-def dealt(items: Items, rng: np.random.Generator) -> Redraws:
+def dealt(items: Items, rng: np.random.Generator, redeal: Redeal | None = None) -> Redraws:
     """Items that change arms within their strata, as many in each arm as there were.
 
     Parameters
@@ -176,6 +178,8 @@ def dealt(items: Items, rng: np.random.Generator) -> Redraws:
         What was dealt. Every stratum has items in both arms.
     rng:
         For the draws, where assignments cannot be listed.
+    redeal:
+        Which assignments the trial would have accepted; None: all. The items are then units.
 
     Notes
     -----
@@ -195,7 +199,13 @@ def dealt(items: Items, rng: np.random.Generator) -> Redraws:
         return sums[0], sums[1], sums[2], sums[3], sums[4]
 
     listed = _few(strata)
-    draws = _every(strata, columns) if listed else _some(strata, columns, rng)
+    if listed:
+        draws = _every(strata, columns)
+        draws = draws if redeal is None else draws[redeal.accepts(draws.astype(np.float64))]
+    elif redeal is None:
+        draws = _some(strata, columns, rng, affordable(len(items.size)))
+    else:
+        draws = _accepted(strata, columns, rng, redeal)
     return _passed(one, items.treated[None, :].astype(np.float64), draws, listed)
 
 
@@ -216,9 +226,25 @@ def _every(strata: list[Items], columns: list[Codes]) -> Draws:
     return result
 
 
-def _some(strata: list[Items], columns: list[Codes], rng: np.random.Generator) -> Draws:
+def _accepted(
+    strata: list[Items], columns: list[Codes], rng: np.random.Generator, redeal: Redeal
+) -> Draws:
+    """As many accepted assignments as the fewest that are drawn; fewer where they are rare."""
     items = sum(map(len, columns))
-    result = np.zeros((affordable(items), items), dtype=np.int8)
+    batch, most = max(1, CHUNK // items), max(FEWEST, SOUGHT // items)
+    found: list[Draws] = []
+    drawn = kept = 0
+    while kept < FEWEST and drawn < most:
+        draws = _some(strata, columns, rng, batch)
+        draws = draws[redeal.accepts(draws.astype(np.float64))]
+        found.append(draws[: FEWEST - kept])
+        drawn, kept = drawn + batch, kept + len(draws)
+    return np.concatenate(found)
+
+
+def _some(strata: list[Items], columns: list[Codes], rng: np.random.Generator, count: int) -> Draws:
+    items = sum(map(len, columns))
+    result = np.zeros((count, items), dtype=np.int8)
     for part, column in zip(strata, columns, strict=True):
         arms = np.tile(part.treated.astype(np.int8), (len(result), 1))
         result[:, column] = rng.permuted(arms, axis=1)

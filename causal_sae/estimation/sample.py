@@ -28,6 +28,41 @@ class Pool:
 
 
 @dataclass(frozen=True)
+class Redeal:
+    """Which exchanges of a sample's units between its two arms the trial would have accepted.
+
+    Covariates are whitened over all units of the trial; units that are not in the sample stay
+    where they are.
+    """
+
+    covariates: Matrix
+    """[n, k] of the sample's rows."""
+    others: Matrix
+    """[2, k] the sums over units of treatment and reference that are not in the sample."""
+    sizes: tuple[int, int]
+    """All units of treatment and reference."""
+    elsewhere: float
+    """The other arms' part of the distance."""
+    limit: float
+    """The largest distance that is accepted."""
+
+    def accepts(self, treated: Matrix) -> Mask:
+        """[draws] whether an assignment is close enough.
+
+        Parameters
+        ----------
+        treated:
+            [draws, n] 1 where a row is treated.
+        """
+        first = treated @ self.covariates
+        second = self.covariates.sum(axis=0) - first + self.others[1]
+        first = first + self.others[0]
+        parts = [np.sum(s**2, axis=1) / n for s, n in zip((first, second), self.sizes, strict=True)]
+        within: Mask = self.elsewhere + parts[0] + parts[1] <= self.limit * (1 + 1e-9)
+        return within
+
+
+@dataclass(frozen=True)
 class Sample:
     """One row per unit and arm, sorted by unit, the treatment's row first.
 
@@ -65,6 +100,8 @@ class Sample:
     """Where units were drawn from a pool with known probabilities."""
     draws: Matrix | None = None
     """[n, d] the outcome by draw, NaN where an arm has fewer; None: no arm has several."""
+    redeal: Redeal | None = None
+    """Where assignments were drawn again until arms were alike: which of them were accepted."""
     se_type: SEType = "HC2"
     """Which heteroskedasticity-robust standard error least squares gives."""
     seed: int = 0

@@ -53,6 +53,10 @@ def supplementary(trial: Trial, observations: pd.DataFrame, effects: pd.DataFram
         for treatment, reference in trial.contrasts
     ]
     table = EFFECTS.conform(pd.DataFrame(rows)[list(rows[0])])
+    if trial.analysis.looks is not None:
+        table["flags"] = [
+            codes.join([*codes.split(f), "naive_after_looks"]) for f in table["flags"]
+        ]
     table = table[list(EFFECTS.columns)].drop_duplicates(
         ["outcome", "treatment", "reference", "estimator"], ignore_index=True
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -25,11 +25,17 @@ from causal_sae.randomness import generator
 from causal_sae.tables import OBSERVATIONS
 
 Advance = Callable[[int], None]
+Stop = Callable[[pd.DataFrame], bool]
 Shard: TypeAlias = Sequence[tuple[Any, ...]]
 """Batches that are saved together: all of :class:`Job`, or all of :class:`Writing`."""
 SHARD_ROWS = 256  # rows of the model's batches between two writes
 GATE_UNITS = 4  # units of every arm that the gates look at
 GATE_CHUNK = 64  # sequences read at a time in search of units where an arm's features fire
+
+
+def never(_observations: pd.DataFrame) -> bool:
+    """Stop at no look."""
+    return False
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,17 @@ class Plan:
     """Every batch of generated text, in the order in which it runs, after the others."""
     looked_at: tuple[Job, ...] = ()
     """Prompts that the gates look at where no outcome reads the next token."""
+    breaks: tuple[tuple[int, int], ...] = ()
+    """How many shards, of both kinds, have run at each look before the end; empty: no looks."""
+
+    @property
+    def stages(self) -> Iterator[tuple[Shard, ...]]:
+        """The shards that run between two looks; all of them where there are no looks."""
+        before = (0, 0)
+        for ends in self.breaks or ((len(self.shards), len(self.text_shards)),):
+            shards, texts = (slice(a, b) for a, b in zip(before, ends, strict=True))
+            yield (*self.shards[shards], *self.text_shards[texts])
+            before = ends
 
     @property
     def jobs(self) -> list[Job]:
@@ -97,17 +114,35 @@ def plan(
     sequences = laboratory.sequences(assigned, read)
     jobs = [Job(s, tuple(each[unit])) for (unit, _), s in sequences.items()]
     texts = writings(laboratory, assigned, scored, each)
+    shards: list[tuple[Batch, ...]] = []
+    text_shards: list[tuple[tuple[Writing, ...], ...]] = []
+    breaks = []
+    for names in _by_look(units):
+        now = [job for job in jobs if job.sequence.unit_id in names] if read else []
+        shards += _shards(batches(now, laboratory.limit))
+        writing = [text for text in texts if text.prompt.unit_id in names]
+        text_shards += _shards(writing_batches(writing, laboratory.limit))
+        breaks.append((len(shards), len(text_shards)))
     return Plan(
         laboratory.bench(read),
         read,
-        _shards(batches(jobs, laboratory.limit)) if read else (),
+        tuple(shards),
         dealt,
         focal,
         units,
         text_metrics=scored,
-        text_shards=_shards(writing_batches(texts, laboratory.limit)),
+        text_shards=tuple(text_shards),
         looked_at=() if read else tuple(jobs),
+        breaks=tuple(breaks),
     )
+
+
+def _by_look(units: Mapping[str, Mapping[str, object]]) -> list[set[str]]:
+    """The units that come in at each look, in order; all together where there are no looks."""
+    found: dict[int, set[str]] = {}
+    for unit, columns in units.items():
+        found.setdefault(int(str(columns.get("look", 1))), set()).add(unit)
+    return [found[number] for number in sorted(found)]
 
 
 B = TypeVar("B", bound=tuple[Any, ...])
@@ -162,11 +197,24 @@ def _wanted(job: Job, seen: Mapping[str, int]) -> list[Treatment]:
     return [t for t in job.treatments if seen[t.arm] < GATE_UNITS]
 
 
-def execute(run: Plan, folder: Path, advance: Advance = lambda _tokens: None) -> pd.DataFrame:
+def execute(
+    run: Plan, folder: Path, advance: Advance = lambda _tokens: None, stop: Stop = never
+) -> pd.DataFrame:
     """Run every shard that ``folder`` does not hold yet, and return all observations.
 
     A shard is written whole or not at all; its name holds a hash of what is in it, so that a
     resumed run takes up only what this very plan has made; what another plan left is removed.
+
+    Parameters
+    ----------
+    run:
+        The plan.
+    folder:
+        Where the shards are.
+    advance:
+        Called with the tokens of each batch that is done.
+    stop:
+        Asked at each look before the end, with the observations so far, whether to stop there.
 
     Returns
     -------
@@ -174,19 +222,38 @@ def execute(run: Plan, folder: Path, advance: Advance = lambda _tokens: None) ->
         :data:`causal_sae.tables.OBSERVATIONS`, sorted by unit, arm and outcome.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    shards: list[Shard] = [*run.shards, *run.text_shards]
-    names = [f"part-{n:05d}-{_digest(run, shard)}.parquet" for n, shard in enumerate(shards)]
-    _sweep(folder, names)
-    parts = []
-    for name, shard in zip(names, shards, strict=True):
-        path = folder / name
-        if path.exists():
-            advance(sum(job.tokens for batch in shard for job in batch))
-        else:
-            _write(path, OBSERVATIONS.conform(pd.DataFrame(_measured(run, shard, path, advance))))
-        parts.append(pd.read_parquet(path))
-    together = pd.concat(parts, ignore_index=True)
+    stages = list(_named(run))
+    _sweep(folder, [name for stage in stages for name, _ in stage])
+    parts: list[pd.DataFrame] = []
+    for number, stage in enumerate(stages, 1):
+        parts += [_part(run, shard, folder / name, advance) for name, shard in stage]
+        if number < len(stages) and stop(_together(parts)):
+            _sweep(folder, [name for done in stages[:number] for name, _ in done])
+            break
+    return _together(parts)
+
+
+def _named(run: Plan) -> Iterator[list[tuple[str, Shard]]]:
+    """The shards of each stage with the names of their files."""
+    number = 0
+    for stage in run.stages:
+        names = [f"part-{number + i:05d}-{_digest(run, s)}.parquet" for i, s in enumerate(stage)]
+        yield list(zip(names, stage, strict=True))
+        number += len(stage)
+
+
+def _part(run: Plan, shard: Shard, path: Path, advance: Advance) -> pd.DataFrame:
+    """The observations of one shard, made now or before."""
+    if path.exists():
+        advance(sum(job.tokens for batch in shard for job in batch))
+    else:
+        _write(path, OBSERVATIONS.conform(pd.DataFrame(_measured(run, shard, path, advance))))
+    return pd.read_parquet(path)
+
+
+def _together(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     keys = ["unit_id", "arm", "outcome", "sample"]
+    together = pd.concat(parts, ignore_index=True)
     return OBSERVATIONS.conform(together.sort_values(keys, ignore_index=True))
 
 

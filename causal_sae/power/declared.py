@@ -36,6 +36,19 @@ def plan_of(trial: Trial) -> Power:
             "standard deviations.",
             Place(field="power"),
         )
+    if trial.analysis.looks is not None:
+        raise SpecError(
+            "a trial with looks before its end has the power of its stopping rule, which "
+            "`causal-sae looks TRIAL` computes, with the units that it will take.",
+            Place(field="analysis.looks"),
+        )
+    if trial.rerandomize is not None:
+        raise SpecError(
+            "the power of an assignment that is drawn again until arms are alike depends on what "
+            "the covariates explain; it is at least that of the same trial without `rerandomize`: "
+            "plan that one.",
+            Place(field="assignment.rerandomize"),
+        )
     population = trial.population
     if population is not None and population.claim == "finite" and trial.within_unit:
         raise SpecError(

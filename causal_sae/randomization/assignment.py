@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from math import ceil, log
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ from causal_sae.randomization.crossover import crossover
 from causal_sae.randomization.dealing import Arms, probabilities
 from causal_sae.randomization.factorial import factorial
 from causal_sae.randomization.latin_square import latin_square
+from causal_sae.randomization.looks import deal_looks, require_first_look
+from causal_sae.randomization.rerandomize import accepted
 from causal_sae.randomization.simple import simple
 from causal_sae.randomization.units import Units, sorted_units
 from causal_sae.spec.prompt_checks import check_units
@@ -67,10 +70,16 @@ def assign(trial: Trial, units: pd.DataFrame) -> pd.DataFrame:
     check_units(trial, units)
     ordered = sorted_units(trial, units)
     shares = [arm.share for arm in trial.arms]
-    arms = SCHEMES[trial.assignment.method](ordered, shares, trial.seed)
+    scheme, rule = SCHEMES[trial.assignment.method], trial.rerandomize
+    if rule is None:
+        arms = scheme(ordered, shares, trial.seed)
+    else:
+        arms = accepted(trial, rule, units, ordered, partial(scheme, ordered, shares))
     if not trial.within_unit:
         _refuse_empty_arms(trial, ordered, arms)
-    return ASSIGNMENT.conform(_table(trial, ordered, arms))
+    table = ASSIGNMENT.conform(_table(trial, ordered, arms))
+    require_first_look(trial, table)
+    return table
 
 
 def _table(trial: Trial, units: Units, arms: Arms) -> pd.DataFrame:
@@ -79,6 +88,7 @@ def _table(trial: Trial, units: Units, arms: Arms) -> pd.DataFrame:
     places = arms.shape[1] if arms.ndim == 2 else 1
     names = np.array([arm.name for arm in trial.arms], dtype=object)
     shares = np.array([float(p) for p in probabilities([arm.share for arm in trial.arms])])
+    looks = deal_looks(trial, units, arms)
     has_blocks, has_clusters = any(units.blocks), any(units.clusters)
     return pd.DataFrame(
         {
@@ -90,6 +100,7 @@ def _table(trial: Trial, units: Units, arms: Arms) -> pd.DataFrame:
             "run_order": np.tile(np.arange(1, places + 1), len(units))
             if trial.within_unit
             else None,
+            "look": None if looks is None else np.repeat(looks, places),
         }
     )
 

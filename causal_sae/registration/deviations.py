@@ -62,6 +62,8 @@ def _differences(path: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]
         if old != new or type(old) is not type(new):
             yield path, old, new
         return
+    if isinstance(old, list):
+        yield from _reordered(path, old_parts, new_parts)
     for key in dict.fromkeys([*old_parts, *new_parts]):
         below = key if not path else f"{path}{key}" if key.startswith("[") else f"{path}.{key}"
         pair = old_parts.get(key, ABSENT), new_parts.get(key, ABSENT)
@@ -69,6 +71,16 @@ def _differences(path: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]
             yield below, *pair
         else:
             yield from _differences(below, *pair)
+
+
+def _reordered(
+    path: str, old: Mapping[str, Any], new: Mapping[str, Any]
+) -> Iterator[tuple[str, Any, Any]]:
+    """The order of what stands in both lists, where it differs: arms are dealt in their order."""
+    before = [key.strip("[]") for key in old if key in new]
+    after = [key.strip("[]") for key in new if key in old]
+    if before != after:
+        yield f"{path} (order)", before, after
 
 
 def _parts(value: Any) -> dict[str, Any] | None:

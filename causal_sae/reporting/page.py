@@ -120,6 +120,7 @@ def _context(record: TrialRecord, rows: tuple[Effect, ...]) -> dict[str, object]
         "missingness": sections.missingness(record.companions.get("missingness")),
         "missingness_text": COMPANIONS["missingness"].explanation,
         "flags": sections.flags(rows, record.flag_meanings),
+        "looks_text": sections.looks(trial, manifest),
         "registration": sections.registration(trial, manifest),
         "deviations": manifest.get("deviations", []),
         "provenance": sections.provenance(manifest),
@@ -189,6 +190,8 @@ def _pictures(rows: tuple[Effect, ...], figures: Pictures) -> dict[str, Markup]:
         "dose_response": "Mean of each outcome against the dose, with intervals.",
         "manipulation": "Activation found on re-encoding against the activation asked for; "
         "points on the diagonal received what was declared.",
+        "looks": "The statistic at each look, and the boundaries; the numbers are in the table of "
+        "looks.",
     }
     return {name: inline(figure, name, alts.get(name, name)) for name, figure in figures.items()}
 

@@ -184,5 +184,14 @@ def _criteria(trial: Trial) -> Iterator[str]:
     yield f"Two-sided tests at alpha {analysis.alpha:g}; intervals of level {1 - analysis.alpha:g}."
     correction = CORRECTIONS.get(analysis.multiplicity.method, analysis.multiplicity.method)
     yield f"{wording.sentence(correction)[:-1]}; {FAMILIES[analysis.multiplicity.family]}."
+    if analysis.looks is not None:
+        yield wording.sentence(wording.looks(analysis.looks))
+        yield (
+            "Estimates and intervals are those of the confidence sequence at the stop."
+            if analysis.looks.spending == "always_valid"
+            else "After the stop: median-unbiased estimate, p-value and interval of the stage-wise "
+            "ordering."
+        )
+        yield "The order in which prompts come in follows from the seed, arms and blocks in step."
     if any(outcome.role == "guardrail" for outcome in trial.outcomes):
         yield "A guardrail passes only when harm as large as its margin is excluded."

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from causal_sae.spec import Trial
 
 NO_OBSERVATION = "no observation"
+STOPPED = "not run: the trial had stopped"
 NO_REASON = "no value, no reason given"
 
 
@@ -33,6 +34,9 @@ class Manifest(TypedDict, total=False):
     pool: Mapping[str, int]
     """Where prompts were drawn from a pool: ``eligible``, ``exposed``, ``drawn_exposed``,
     ``drawn_unexposed``."""
+    looks: Mapping[str, int]
+    """Of a trial with looks before its end: ``planned``, ``made``, ``units_planned``,
+    ``units_run``."""
     deviations: list[str]
     """What differs from the registration, one sentence each."""
 
@@ -157,6 +161,7 @@ def count_flow(
             arm.name,
             assignment.loc[assignment["arm"] == arm.name, "unit_id"],
             of_outcome.loc[of_outcome["arm"] == arm.name],
+            trial.analysis.looks is not None,
         )
         for arm in trial.arms
     )
@@ -198,13 +203,15 @@ def usable(observations: pd.DataFrame) -> pd.Series[bool]:
     return there & observations["status"].astype("string").fillna("ok").eq("ok")
 
 
-def _arm_flow(arm: str, units: pd.Series[str], rows: pd.DataFrame) -> ArmFlow:
+def _arm_flow(arm: str, units: pd.Series[str], rows: pd.DataFrame, stops: bool = False) -> ArmFlow:
     measured = usable(rows)
     analysed = set(rows.loc[measured, "unit_id"])
     reasons = _reasons(rows.loc[~measured & ~rows["unit_id"].isin(analysed)])
     silent = len(set(units) - set(rows["unit_id"]))
     if silent:
-        reasons[NO_OBSERVATION] = reasons.get(NO_OBSERVATION, 0) + silent
+        # The executor leaves no unit of a look out, so in a run these came after the stop.
+        why = STOPPED if stops else NO_OBSERVATION
+        reasons[why] = reasons.get(why, 0) + silent
     return ArmFlow(
         arm=arm,
         randomised=int(units.nunique()),

@@ -276,6 +276,22 @@ def flags(effects: Sequence[Effect], meanings: Mapping[str, str]) -> dict[str, l
     return {note.sentence: note.where for note in flag_notes(flagged, meanings).values()}
 
 
+def looks(trial: Trial, manifest: Manifest) -> str:
+    """Where a trial with looks before its end stopped; empty for other trials."""
+    if trial.analysis.looks is None:
+        return ""
+    rule = wording.sentence(wording.looks(trial.analysis.looks))
+    counts = manifest.get("looks")
+    if counts is None:
+        return f"The trial was looked at before its end. {rule}"
+    if counts["made"] < counts["planned"]:
+        return (
+            f"The trial stopped at look {counts['made']} of {counts['planned']}, after "
+            f"{counts['units_run']:,} of {counts['units_planned']:,} prompts. {rule}"
+        )
+    return f"The trial was looked at before its end and ran to it. {rule}"
+
+
 def registration(trial: Trial, manifest: Manifest) -> str:
     """Whether the trial was registered before it ran."""
     when = manifest.get("registered")

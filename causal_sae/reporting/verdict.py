@@ -25,6 +25,7 @@ QUIET = frozenset(
     {
         "block_interactions",
         "block_regression",
+        "confidence_sequence",
         "covariates_absorbed",
         "fixed_draws",
         "hodges_lehmann",
@@ -33,6 +34,9 @@ QUIET = frozenset(
         "missing_treatment",
         "partial_samples",
         "placebo_draws",
+        "stage_wise",
+        "stopped_early",
+        "units_after_stop",
     }
 )
 """Flags of primary contrasts that describe the analysis and take nothing from it."""

@@ -8,6 +8,7 @@ from typing import Literal
 from causal_sae.reporting.numbers import number
 from causal_sae.spec import Arm, Intervention, Outcome, Trial
 from causal_sae.spec import outcomes as metrics
+from causal_sae.spec.analysis import Looks
 from causal_sae.spec.base import Column
 from causal_sae.spec.interventions import (
     Ablate,
@@ -85,6 +86,32 @@ ESTIMATORS = {
     "randomization": "randomisation inference",
     "dowhy": "DoWhy's linear regression",
 }
+
+
+SPENDING = {
+    "obrien_fleming": "alpha spent by Lan and DeMets's function of O'Brien and Fleming's type",
+    "pocock": "alpha spent by Lan and DeMets's function of Pocock's type",
+    "classical_obrien_fleming": "O'Brien and Fleming's boundaries",
+    "classical_pocock": "Pocock's boundaries",
+    "always_valid": "a confidence sequence (Robbins' normal mixture)",
+}
+
+
+def looks(declared: Looks) -> str:
+    """When a trial is looked at before its end, and by what rule it stops."""
+    when = f"after every {declared.every} prompts"
+    if declared.at is not None:
+        when = f"at {listed([f'{share:.0%}' for share in declared.at])} of the prompts"
+    futile = ""
+    if declared.futility is not None:
+        futile = (
+            f"; also given up where the conditional power under the trend is below "
+            f"{declared.futility:g} (binding)"
+        )
+    return (
+        f"looks at the primary contrasts {when}, {SPENDING[declared.spending]}{futile}; the trial "
+        "stops when all of them are decided"
+    )
 
 
 def listed(parts: list[str] | tuple[str, ...], joint: str = "and") -> str:
@@ -260,6 +287,14 @@ def design(trial: Trial) -> str:
         extra.append(f"blocks: {listed(list(blocks))}")
     if assignment.cluster_by:
         extra.append(f"clusters: {assignment.cluster_by}")
+    rule = trial.rerandomize
+    if rule is not None:
+        close = (
+            f"Mahalanobis distance at most {rule.until.distance:g}"
+            if rule.until.distance is not None
+            else f"the closest {rule.until.probability:.1%} by Mahalanobis distance"
+        )
+        extra.append(f"drawn again until alike on {listed(list(rule.on))}: {close}")
     shares = {arm.share for arm in trial.arms}
     if len(shares) > 1:
         ratio = ":".join(number(arm.share) for arm in trial.arms)

@@ -8,6 +8,7 @@ import numpy as np
 
 from causal_sae.randomization.assignment import SCHEMES
 from causal_sae.randomization.dealing import Arms
+from causal_sae.randomization.looks import deal_looks
 from causal_sae.randomness import generator
 from causal_sae.simulation.arms import received
 from causal_sae.simulation.population import Drawn, Population
@@ -87,6 +88,8 @@ def observed(
     if drawn.draw is not None:
         number = drawn.draw[unit, arm]
         common["draw"] = pd.Series(number, dtype="Int64").mask(number < 0)
+    looks = deal_looks(trial, roster.units, arms)
+    common |= {} if looks is None else {"look": looks[unit]}
     covariates = noise(trial, roster, repetition)
     common |= {name: column[unit] for name, column in covariates.items()}
     tables = [

@@ -152,6 +152,29 @@ class DoseResponse(Spec):
     """Whether the linear trend stands in the table of effects, corrected with its family."""
 
 
+class Looks(Spec):
+    """Looks at the primary outcomes before all units are in, and the rule that stops the trial."""
+
+    at: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)] | None = (
+        None
+    )
+    """When: shares of the planned units, rising, the last one 1."""
+    every: Annotated[int, Field(ge=10)] | None = None
+    """With ``always_valid``, instead of ``at``: a look after every so many units."""
+    spending: Literal[
+        "obrien_fleming",
+        "pocock",
+        "classical_obrien_fleming",
+        "classical_pocock",
+        "always_valid",
+    ] = "obrien_fleming"
+    """How alpha is spent over the looks: by Lan and DeMets's functions of O'Brien and Fleming's
+    type (little at first) or Pocock's (evenly); by the classical boundaries of the planned looks;
+    or by a confidence sequence, which holds at any number of looks."""
+    futility: Annotated[float, Field(gt=0, le=0.5)] | None = None
+    """Stop also where the conditional power, should the trend go on, is below this. Binding."""
+
+
 class Analysis(Spec):
     """The statistics of the trial."""
 
@@ -184,6 +207,8 @@ class Analysis(Spec):
     """The correction and its families."""
     refuters: tuple[Refuter, ...] = ()
     """DoWhy's refutations, run on primary contrasts."""
+    looks: Looks | None = None
+    """Looks before the end; default: one analysis, when all units are in."""
 
 
 class Power(Spec):

@@ -79,6 +79,25 @@ class _Assignment(Spec):
 Columns = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
+class Until(Spec):
+    """How close the arms must be: one of the two."""
+
+    probability: Annotated[float, Field(ge=0.001, le=1)] | None = None
+    """The share of assignments that are accepted, in large samples: the distance is that quantile
+    of its chi-square distribution."""
+    distance: Annotated[float, Field(gt=0)] | None = None
+    """The largest distance itself: with two arms, the Mahalanobis distance of their means."""
+
+
+class Rerandomize(Spec):
+    """Draw the assignment again until the arms are alike on covariates (Morgan and Rubin 2012)."""
+
+    on: Columns
+    """Columns of the prompts that hold numbers."""
+    until: Until = Until(probability=0.01)
+    """How close the arms must be."""
+
+
 class Simple(_Assignment):
     """Each unit draws its arm on its own."""
 
@@ -89,6 +108,8 @@ class Complete(_Assignment):
     """Arms have fixed sizes."""
 
     method: Literal["complete"] = "complete"
+    rerandomize: Rerandomize | None = None
+    """Draw again until the arms are alike on covariates."""
 
 
 class Block(_Assignment):
@@ -97,6 +118,8 @@ class Block(_Assignment):
     method: Literal["block"] = "block"
     block_by: Columns
     """The columns whose combinations are the blocks."""
+    rerandomize: Rerandomize | None = None
+    """Draw again until the arms are alike on covariates."""
 
 
 class Cluster(_Assignment):

@@ -54,10 +54,16 @@ def used_columns(trial: Trial) -> dict[str, str]:
         for i, name in enumerate(trial.analysis.covariates)
         if name != CLEAN_OUTCOME
     ]
+    named += [(name, f"assignment.rerandomize.on[{i}]") for i, name in enumerate(_on(trial))]
     columns: dict[str, str] = {}
     for name, field in named:
         columns.setdefault(name, field)
     return columns
+
+
+def _on(trial: Trial) -> tuple[str, ...]:
+    """The columns on which arms are made alike; none in most trials."""
+    return () if trial.rerandomize is None else trial.rerandomize.on
 
 
 def block_by(trial: Trial) -> tuple[str, ...]:

@@ -9,7 +9,14 @@ from pydantic import Field, PrivateAttr, StringConstraints
 
 from causal_sae.spec.analysis import Analysis, Power
 from causal_sae.spec.base import Spec
-from causal_sae.spec.design import WITHIN_UNIT, Assignment, Complete, Population, Positions
+from causal_sae.spec.design import (
+    WITHIN_UNIT,
+    Assignment,
+    Complete,
+    Population,
+    Positions,
+    Rerandomize,
+)
 from causal_sae.spec.interventions import Arm
 from causal_sae.spec.outcomes import Outcome, Role
 from causal_sae.spec.sources import ModelSpec, SAESpec
@@ -77,6 +84,12 @@ class Trial(Spec):
     def within_unit(self) -> bool:
         """Whether every unit goes through every arm."""
         return self.assignment.method in WITHIN_UNIT
+
+    @property
+    def rerandomize(self) -> Rerandomize | None:
+        """The rule by which assignments are drawn again; None: the first one stands."""
+        found: Rerandomize | None = getattr(self.assignment, "rerandomize", None)
+        return found
 
     @property
     def reference(self) -> str:

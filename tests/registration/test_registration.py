@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from hypothesis import given
@@ -12,11 +15,13 @@ from hypothesis import strategies as st
 
 import causal_sae as cs
 from causal_sae.errors import SpecError
+from causal_sae.estimation import estimate
 from causal_sae.flags import split
 from causal_sae.pipeline import register_trial
 from causal_sae.registration import Lock, deviations, plan_of, read_lock, write_lock
+from causal_sae.reporting.protocol import protocol
 from causal_sae.spec import Trial
-from causal_sae.spec.loading import load_trial
+from causal_sae.spec.loading import fingerprint, load_trial, parse_trial
 
 HASHES = {"trial": "a" * 64, "prompts": "b" * 64, "model": "c" * 64}
 DECLARED = {
@@ -71,6 +76,21 @@ def test_the_same_trial_has_no_deviations():
                 ]
             },
             "arms[more]: registered nothing, run with 'more'",
+        ),
+        (
+            # The arms are dealt in their order, so another order is another assignment.
+            {"arms": DECLARED["arms"][::-1]},
+            "arms (order): registered ['control', 'ablate'], run with ['ablate', 'control']",
+        ),
+        (
+            {"analysis": {"looks": {"at": [0.5, 1]}}},
+            "analysis.looks: registered nothing, run with {'at': [0.5, 1.0], 'every': None, "
+            "'futility': None, 'spending': 'obrien_fleming'}",
+        ),
+        (
+            {"assignment": {"method": "complete", "rerandomize": {"on": ["length"]}}},
+            "assignment.rerandomize: registered nothing, run with {'on': ['length'], 'until': "
+            "{'distance': None, 'probability': 0.01}}",
         ),
         (
             {"outcomes": [{**DECLARED["outcomes"][0], "role": "secondary"}]},
@@ -175,6 +195,63 @@ def test_a_run_that_deviates_lists_it_and_marks_the_effects(registered, tmp_path
     deviation = "analysis.alpha: registered 0.05, run with 0.01"
     assert run.folder.manifest["deviations"] == [deviation]
     assert all("post_hoc" in split(flags) for flags in run.effects["flags"])
+
+
+def _shuffled(value, rng):
+    """The same declaration with the keys of every mapping in another order."""
+    if isinstance(value, dict):
+        keys = rng.permutation(list(value))
+        return {str(key): _shuffled(value[str(key)], rng) for key in keys}
+    return [_shuffled(item, rng) for item in value] if isinstance(value, list) else value
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_neither_the_order_of_keys_nor_the_layout_matters(seed):
+    declared = {**DECLARED, "analysis": {"alpha": 0.01, "looks": {"at": [0.5, 1], "futility": 0.1}}}
+    trial, other = (
+        parse_trial(text, Path("trial.yaml")).trial
+        for text in (
+            yaml.safe_dump(declared, sort_keys=False),
+            "# another layout\n"
+            + yaml.safe_dump(
+                _shuffled(declared, np.random.default_rng(seed)),
+                sort_keys=False,
+                default_flow_style=seed % 2 == 0,
+                indent=4,
+            ),
+        )
+    )
+    assert plan_of(trial) == plan_of(other)
+    assert fingerprint(trial) == fingerprint(other)
+
+
+def test_the_protocol_tells_looks_and_assignments_drawn_again():
+    looks = {"at": [0.5, 1], "spending": "pocock", "futility": 0.1}
+    trial = Trial.model_validate({**DECLARED, "analysis": {"looks": looks}})
+    text = " ".join(protocol(trial, "today", HASHES, {}).split())
+    assert "Looks at the primary contrasts at 50% and 100% of the prompts" in text
+    assert "Pocock" in text
+    assert "below 0.1 (binding)" in text
+    assert "stage-wise ordering" in text
+    rule = {"method": "complete", "rerandomize": {"on": ["length"], "until": {"distance": 2}}}
+    again = Trial.model_validate({**DECLARED, "assignment": rule})
+    text = " ".join(protocol(again, "today", HASHES, {}).split())
+    assert "drawn again until alike on length: Mahalanobis distance at most 2" in text
+
+
+def test_a_rule_of_stopping_that_was_not_registered_is_post_hoc():
+    rng = np.random.default_rng(1)
+    rows = [
+        (f"{arm}{i}", arm, "gap", rng.normal(), 1 + i % 2)
+        for arm in ("control", "ablate")
+        for i in range(40)
+    ]
+    table = pd.DataFrame(rows, columns=["unit_id", "arm", "outcome", "value", "look"])
+    plain = Trial.model_validate(DECLARED)
+    looked = Trial.model_validate({**DECLARED, "analysis": {"looks": {"at": [0.5, 1]}}})
+    for trial, registered, late in ((looked, plain, True), (looked, looked, False)):
+        flags = estimate(trial, table, registered)["flags"][0]
+        assert ("post_hoc" in split(flags)) == late
 
 
 @pytest.mark.usefixtures("no_page")

@@ -134,7 +134,37 @@ def test_saved_twice_alike_and_unknown_to_pyplot(
 
 
 def test_ladder_record_has_every_figure(ladder_figures: dict[str, Figure]) -> None:
-    assert list(ladder_figures) == list(drawing.FIGURES)
+    # It has no looks before its end.
+    assert list(ladder_figures) == [name for name in drawing.FIGURES if name != "looks"]
+
+
+def test_looks_show_statistic_boundaries_and_where_a_contrast_would_have_been_given_up(
+    record: TrialRecord,
+) -> None:
+    table = pd.DataFrame(
+        {
+            "outcome": "gap",
+            "treatment": "ablate",
+            "reference": "sham",
+            "look": [1, 2, 3],
+            "information": [0.4, 0.7, 1.0],
+            "statistic": [1.5, 2.0, 2.5],
+            "lower": [-3.4, np.nan, np.nan],
+            "upper": [3.4, 2.5, 1.95],
+            "futile_from": [-0.3, np.nan, np.nan],
+            "futile_to": [0.3, 1.0, np.nan],
+            "decision": ["continue", "continue", "reject"],
+        }
+    )
+    figure = drawing.looks(replace(record, companions={"looks": table}))
+    assert figure is not None
+    (axes,) = figure.axes
+    lines = {line.get_gid(): line for line in axes.lines}
+    assert lines["boundary-upper"].get_ydata().tolist() == [3.4, 2.5, 1.95]
+    assert lines["decided"].get_xdata().tolist() == [1.0]
+    (bars,) = axes.collections
+    assert len(bars.get_segments()) == 2
+    assert drawing.looks(record) is None
 
 
 def test_foreign_observations_have_fewer_figures(record: TrialRecord) -> None:

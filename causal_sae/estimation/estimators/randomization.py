@@ -8,6 +8,9 @@ treatment changes no unit, and in large samples when it changes none on average 
 fewer, but 1,999 at least) are drawn from the trial's seed, and p counts the one that was made among
 them. The interval holds the constant effects that the test does not reject.
 
+Where assignments were drawn again until arms were alike, only those are drawn that the same rule
+accepts (Morgan and Rubin 2012): 1,999 of them.
+
 In designs within units the two outcomes of a unit (or of all units of a cluster) swap arms.
 """
 
@@ -83,13 +86,13 @@ def drawn(sample: Sample) -> Redraws | None:
         difference = differences(sample)
         cluster = None if sample.cluster is None else sample.cluster[sample.treated]
         return _flipped(difference, cluster, rng)
-    if _matched(sample) and sample.block is not None:
+    if sample.redeal is None and _matched(sample) and sample.block is not None:
         _, block = np.unique(sample.block, return_inverse=True)
         signed = np.where(sample.treated, sample.outcome, -sample.outcome)
         return _flipped(summed(block, signed), None, rng)
     items = _items(sample)
     enough = min(items.treated.sum(), (~items.treated).sum()) > 0 and len(items.size) > 2
-    return dealt(items, rng) if enough else None
+    return dealt(items, rng, sample.redeal) if enough else None
 
 
 def _flipped(difference: Vector, cluster: Codes | None, rng: np.random.Generator) -> Redraws | None:

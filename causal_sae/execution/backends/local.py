@@ -12,7 +12,7 @@ import pandas as pd
 from rich.console import Console
 
 from causal_sae.errors import Place, SpecError
-from causal_sae.execution.execute import Plan, check, execute, plan
+from causal_sae.execution.execute import Plan, Stop, check, execute, never, plan
 from causal_sae.execution.gates import Gate
 from causal_sae.execution.laboratory import Laboratory, exclusions, open_laboratory
 from causal_sae.execution.metrics import Metric
@@ -160,9 +160,11 @@ class LocalBackend:
         """Every gate's outcome, the route's included; raises where one fails."""
         return [*self.gates, *check(run, self.laboratory.limit)]
 
-    def execute(self, run: Plan, folder: Path, advance: Advance) -> pd.DataFrame:
-        """Run what ``folder`` does not hold yet; returns all observations."""
-        return execute(run, folder, advance)
+    def execute(
+        self, run: Plan, folder: Path, advance: Advance, stop: Stop = never
+    ) -> pd.DataFrame:
+        """Run what ``folder`` does not hold yet, until ``stop``; returns all observations."""
+        return execute(run, folder, advance, stop)
 
 
 def open_local(

@@ -14,6 +14,7 @@ from causal_sae.reporting.figures.canvas import style
 from causal_sae.reporting.figures.distribution import distributions
 from causal_sae.reporting.figures.dose import dose_response, manipulation
 from causal_sae.reporting.figures.forest import forest, margins_of
+from causal_sae.reporting.figures.looks import looks
 from causal_sae.reporting.files import replacing
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ __all__ = [
     "dose_response",
     "draw",
     "forest",
+    "looks",
     "manipulation",
     "margins_of",
     "save_figure",
@@ -45,6 +47,7 @@ FIGURES: dict[str, Callable[[TrialRecord], Figure | None]] = {
     "distributions": distributions,
     "dose_response": dose_response,
     "manipulation": manipulation,
+    "looks": looks,
 }
 """File name to the figure of a record, or to nothing where the record has no such figure."""
 

@@ -13,7 +13,9 @@ from causal_sae.spec.rules import (
     design,
     effect_sizes,
     instruments,
+    looks,
     outcomes,
+    rerandomized,
     several_arms,
     within_units,
 )
@@ -71,6 +73,10 @@ RULES: tuple[Rule, ...] = (
     outcomes.generated_positions_are_read,
     outcomes.outcomes_make_sense,
     design.population_can_be_met,
+    rerandomized.rerandomizing_makes_sense,
+    rerandomized.rerandomizing_is_heeded,
+    looks.looks_in_order,
+    looks.looks_are_supported,
     analysis.power_is_planned,
 )
 """Every rule; a new one is a function and a line."""

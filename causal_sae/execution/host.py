@@ -78,6 +78,8 @@ class Host:
         # transformers 5.24 renamed the argument; both names are in use for years.
         names = inspect.signature(model.network.forward).parameters
         self._key = "cache" if "cache" in names else "past_key_values"
+        # Models with relative positions take none.
+        self._counts = "position_ids" in names
         self._blocks = self._module(hook.module.partition(f".{hook.layer}")[0])
         self._site = self._module(hook.module)
         self._bypass = None if hook.bypass is None else self._module(hook.bypass)
@@ -94,7 +96,7 @@ class Host:
     def plain(self, ids: Tensor, keep: int) -> Tensor:
         """The logits of the bare model, ``[P, keep, vocabulary]``, without nnsight: the oracle."""
         with torch.no_grad():
-            out = self.model.network(**_inputs(ids), use_cache=False, logits_to_keep=keep)
+            out = self.model.network(**self._inputs(ids), use_cache=False, logits_to_keep=keep)
         return out.logits  # type: ignore[no-any-return]
 
     def read(self, ids: Tensor, memory: Memory | None = None) -> Halfway:
@@ -109,10 +111,10 @@ class Host:
         """
         site, block, hook = self._site, self._blocks[self.hook.layer], self.hook
         same = self._on_stream
-        inputs = _inputs(ids) | self._remembering(memory)
+        inputs, rows = self._inputs(ids) | self._remembering(memory), len(ids)
         with torch.no_grad(), self._tree.trace(**inputs) as tracer:
             stream = None if same else block.input.save()
-            activation = _value(site, hook).save()
+            activation = _value(site, hook, rows).save()
             tracer.stop()
         whole: Tensor = activation if same else stream  # type: ignore[assignment]  # saved above
         return Halfway(ids, activation, whole)
@@ -141,16 +143,19 @@ class Host:
         stream = activation if self._on_stream else at.stream
         later = [(site_of(point), self._module(point.module), point) for point in watch]
         watched: dict[str, Tensor] = {}
-        with torch.no_grad(), tree.trace(**_inputs(at.ids), use_cache=False, logits_to_keep=keep):
+        inputs, rows = self._inputs(at.ids), len(at.ids)
+        passed = self._as_output(stream)
+        with torch.no_grad(), tree.trace(**inputs, use_cache=False, logits_to_keep=keep):
             for number in range(skipped):
-                blocks[number].skip(stream)
+                blocks[number].skip(passed)
             if replace:
                 _put(site, hook, activation)
             if bypass is not None:
                 # The residual stream runs past the module that is read and joins again here.
-                bypass.output = bypass.output + moved
+                _move(bypass, hook.block_index, moved)
             for name, module, point in later:
-                watched[name] = _value(module, point).save()
+                # Falcon's blocks go on to write into what their MLP gave them.
+                watched[name] = _value(module, point, rows).clone().save()
             logits = tree.output.logits.save()
         return Finish(logits, watched)
 
@@ -178,14 +183,15 @@ class Host:
         skipped = self._skipped if suffix else 0
         replace = not (suffix and self._on_stream and skipped > 0)
         stream = activation if self._on_stream else at.stream
-        inputs = _inputs(at.ids) | self._remembering(memory)
+        inputs = self._inputs(at.ids) | self._remembering(memory)
+        passed, inside = self._as_output(stream), self.hook.block_index
         with torch.no_grad(), tree.trace(**inputs, logits_to_keep=1):
             for number in range(skipped):
-                self._blocks[number].skip(stream)
+                self._blocks[number].skip(passed)
             if replace:
                 _put(self._site, self.hook, activation)
             if bypass is not None:
-                bypass.output = bypass.output + moved
+                _move(bypass, inside, moved)
             logits = tree.output.logits.save()
         for number in range(skipped):
             kept = below.layers[number]
@@ -213,17 +219,13 @@ class Host:
         ``[R, vocabulary]``: the logits after the new token.
         """
         tree, site, hook, bypass = self._tree, self._site, self.hook, self._bypass
-        inputs = {
-            "input_ids": ids[:, None],
-            "position_ids": torch.full_like(ids[:, None], length),
-            **self._remembering(memory),
-        }
+        inputs, rows = self._inputs(ids[:, None], length) | self._remembering(memory), len(ids)
         with torch.no_grad(), tree.trace(**inputs, logits_to_keep=1):
-            before = _value(site, hook)
+            before = _value(site, hook, rows)
             after = change(before)
             _put(site, hook, after)
             if bypass is not None:
-                bypass.output = bypass.output + (after - before)
+                _move(bypass, hook.block_index, after - before)
             logits = tree.output.logits.save()
         return logits[:, -1]  # type: ignore[no-any-return]
 
@@ -237,31 +239,49 @@ class Host:
         """The arguments that give the network its memory, or none."""
         return {"use_cache": False} if memory is None else {"use_cache": True, self._key: memory}
 
+    def _inputs(self, ids: Tensor, start: int = 0) -> dict[str, Tensor]:
+        """Batches hold sequences of one length: no padding, and positions count from ``start``."""
+        if not self._counts:
+            return {"input_ids": ids}
+        places = torch.arange(start, start + ids.shape[1], device=ids.device)
+        return {"input_ids": ids, "position_ids": places[None].expand(len(ids), -1)}
+
+    def _as_output(self, stream: Tensor) -> Any:
+        """The residual stream as a block returns it."""
+        index = self.hook.block_index
+        return stream if index is None else (*(None,) * index, stream, None)
+
 
 def site_of(hook: HookPoint) -> str:
     """One name for each place: a module's input is not its output."""
     return f"{hook.module}.{hook.side}"
 
 
-def _inputs(ids: Tensor) -> dict[str, Tensor]:
-    """Batches hold sequences of one length: no padding, and positions count from 0."""
-    return {
-        "input_ids": ids,
-        "position_ids": torch.arange(ids.shape[1], device=ids.device)[None].expand(len(ids), -1),
-    }
-
-
-def _value(module: Any, hook: HookPoint) -> Any:
+def _value(module: Any, hook: HookPoint, rows: int) -> Any:
+    """What stands at the hook, ``[rows, S, d]``."""
     if hook.side == "input":
-        return module.input
-    return module.output if hook.index is None else module.output[hook.index]
+        value = module.input
+    else:
+        value = module.output if hook.index is None else module.output[hook.index]
+    return value.reshape(rows, -1, value.shape[-1]) if hook.flat else value
 
 
 def _put(module: Any, hook: HookPoint, value: Tensor) -> None:
+    # A copy: blocks may write into what they are given.
+    new = value.flatten(0, 1).clone() if hook.flat else value.clone()
     if hook.side == "input":
-        module.input = value
+        module.input = new
     elif hook.index is None:
-        module.output = value
+        module.output = new
     else:
         old = module.output
-        module.output = (*old[: hook.index], value, *old[hook.index + 1 :])
+        module.output = (*old[: hook.index], new, *old[hook.index + 1 :])
+
+
+def _move(block: Any, index: int | None, change: Tensor) -> None:
+    """Add ``change`` to the residual stream that leaves ``block``."""
+    old = block.output
+    if index is None:
+        block.output = old + change
+    else:
+        block.output = (*old[:index], old[index] + change, *old[index + 1 :])

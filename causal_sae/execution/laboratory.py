@@ -160,10 +160,28 @@ def assemble(trial: Trial, base: Path, model: LanguageModel, sae: SAE) -> Labora
         )
     if hook.site not in ("z", "module"):
         check_width(sae, model.d_model, model.name)
-    ready = sae.to(device=model.device)
+    ready = _centred(trial, model, sae).to(device=model.device)
     tokenizer = Tokenizer(model, trial.population, trial.positions, sae.config.prepend_bos)
     limit = Limit(MAX_TOKENS, MAX_SCORES // int(model.text_config.vocab_size))
     return Laboratory(trial, base, model, ready, _host(model, hook), tokenizer, limit)
+
+
+def _centred(trial: Trial, model: LanguageModel, sae: SAE) -> SAE:
+    """The SAE as it was trained: only LayerNorm leaves a model the same when it is centred.
+
+    TransformerLens does not centre models with RMSNorm whatever it is asked, so neither was an
+    SAE of one that says so trained on centred activations.
+    """
+    scales_only = any("RMSNorm" in type(part).__name__ for part in model.network.modules())
+    if not (sae.config.centre_activations and scales_only):
+        return sae
+    if trial.sae is not None and trial.sae.centre_activations:
+        raise SAEError(
+            f"must be false for {model.name}: its norms do not remove the mean, so no SAE of it "
+            "was trained on centred activations; remove the line",
+            Place(field="sae.centre_activations"),
+        )
+    return replace(sae, config=replace(sae.config, centre_activations=False))
 
 
 def check_width(sae: SAE, width: int, model: str) -> None:

@@ -12,6 +12,7 @@ from rich.console import Console
 from safetensors import SafetensorError
 
 from causal_sae.errors import ModelError, Place
+from causal_sae.execution.families import family_of
 from causal_sae.execution.model_source import file_digest, local_model
 from causal_sae.progress import busy
 from causal_sae.spec.sources import HubSource, ModelSpec
@@ -35,8 +36,8 @@ class LanguageModel:
 
     @property
     def family(self) -> str:
-        """The architecture's name in transformers, such as ``llama``."""
-        return str(self.network.config.model_type)
+        """The architecture's name in transformers, such as ``llama``, and its variant's."""
+        return family_of(self.network.config)
 
     @property
     def device(self) -> torch.device:

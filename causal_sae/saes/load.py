@@ -154,13 +154,12 @@ def open_sae(spec: SAESpec, base: Path) -> SAE:
 
 
 def _fetch(spec: SAESpec, base: Path) -> SAE:
-    source = spec.source
+    source, how = spec.source, (spec.normalization_factor, spec.centre_activations)
     if isinstance(source, PathSource):
-        path = (base / source.path.expanduser()).resolve()
-        return load_sae(path, spec.format, spec.normalization_factor)
+        return load_sae((base / source.path.expanduser()).resolve(), spec.format, *how)
     if isinstance(source, HubSource):
-        return load_sae(download(source), spec.format, spec.normalization_factor)
-    return from_registry(source.saelens, spec.normalization_factor)
+        return load_sae(download(source), spec.format, *how)
+    return from_registry(source.saelens, *how)
 
 
 def download(source: HubSource) -> Path:
@@ -186,7 +185,11 @@ def download(source: HubSource) -> Path:
     return Path(folder) / (source.file or "")
 
 
-def from_registry(release: SAELensRelease, normalization_factor: float | None) -> SAE:
+def from_registry(
+    release: SAELensRelease,
+    normalization_factor: float | None,
+    centre_activations: bool | None = None,
+) -> SAE:
     """An SAE of SAELens's registry, through SAELens itself.
 
     Raises
@@ -211,5 +214,5 @@ def from_registry(release: SAELensRelease, normalization_factor: float | None) -
         ) from error
     with tempfile.TemporaryDirectory() as folder:
         theirs.save_model(folder)
-        sae = load_sae(Path(folder), "saelens", normalization_factor)
+        sae = load_sae(Path(folder), "saelens", normalization_factor, centre_activations)
     return replace(sae, config=replace(sae.config, path=None))

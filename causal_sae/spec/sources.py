@@ -101,3 +101,7 @@ class SAESpec(Spec):
     normalization_factor: float | None = Field(default=None, gt=0)
     """Required when the SAE was trained with ``expected_average_only_in``: the factor is not in
     its files, and is never guessed."""
+    centre_activations: bool | None = None
+    """Whether the SAE was trained on activations without their mean over the width, as
+    TransformerLens's models with centred writing weights have them. Default: what the SAE's files
+    say, or what is known of the repository they came from."""

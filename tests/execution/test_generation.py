@@ -17,7 +17,7 @@ from causal_sae.execution.sequences import Prompt
 from causal_sae.execution.treatments import Treatment
 from causal_sae.spec.outcomes import Generate
 
-FAMILIES = ("llama", "gpt2", "gemma2", "gpt_neox", "qwen2")
+FAMILIES = ("llama", "gpt2", "gemma2", "gpt_neox", "qwen2", "falcon", "bloom", "opt", "mixtral")
 CLAMP = Treatment("clamp", None, (3,), (0.0,), (6.0,))
 ABLATE = Treatment("ablate", None, (5, 2), (0.0, 0.0), (0.0, 0.0))
 CONTROL = Treatment("control")

@@ -285,6 +285,13 @@ def test_centring_is_taken_from_the_files_the_repository_or_the_caller(tmp_path)
     assert not load_sae(stated).config.centre_activations
 
 
+@pytest.mark.parametrize("said", [True, False])
+def test_the_trial_may_say_whether_activations_are_centred(said):
+    source = {"path": str(GOLDENS / STANDARD)}
+    spec = SAESpec.model_validate({"source": source, "centre_activations": said})
+    assert open_sae(spec, Path()).config.centre_activations is said
+
+
 def test_open_sae_starts_at_the_trials_folder_and_takes_the_trials_hook(tmp_path):
     copy(STANDARD, tmp_path)
     spec = SAESpec.model_validate({"source": {"path": "sae"}})

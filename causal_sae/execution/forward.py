@@ -12,7 +12,7 @@ from causal_sae.errors import ModelError, Place
 from causal_sae.execution.batches import Batch, Job, Limit, batches
 from causal_sae.execution.edits import FeatureEdit, attention_sinks, feature_change, push
 from causal_sae.execution.hook_points import HookPoint
-from causal_sae.execution.host import Host, site_of
+from causal_sae.execution.host import Halfway, Host, site_of
 from causal_sae.execution.metrics.base import Reading
 from causal_sae.execution.treatments import Treatment
 from causal_sae.saes.sae import SAE
@@ -38,7 +38,8 @@ class Delivery:
     asked: Tensor
     """The activation asked for."""
     found: Tensor
-    """The activation that the SAE finds when it encodes the edited residual."""
+    """The activation that the SAE finds when it encodes the edited residual; NaN for transcoders,
+    which read elsewhere."""
     dose_found: Tensor
     """Of the change of :attr:`dose`, what the SAE finds: changes the wrong way count negative."""
 
@@ -90,11 +91,11 @@ def run_batch(bench: Bench, batch: Batch) -> Pass:
     halfway = bench.host.read(ids)
     features = bench.sae.encode(halfway.activation)
     source = torch.tensor([number for number, _ in rows], device=ids.device)
-    editable = editable_positions(bench, batch, halfway.activation)
+    editable = editable_positions(bench, batch, halfway.written)
     treatments = tuple(treatment for _, treatment in rows)
     units = tuple(batch[number].sequence.unit_id for number, _ in rows)
     edited, delivery = edit_rows(
-        bench, halfway.activation, features, source, editable[source], treatments, units
+        bench, halfway, features, source, editable[source], treatments, units
     )
     prompt = len(batch[0].sequence.prompt.tokens)
     keep = ids.shape[1] - prompt + 1
@@ -108,7 +109,7 @@ def run_batch(bench: Bench, batch: Batch) -> Pass:
         [job.sequence for job in jobs],
         logprobs,
         untouched,
-        {site_of(bench.host.hook): edited, **finish.watched},
+        {site_of(bench.host.written): edited, **finish.watched},
     )
     active = ((features > 0) & editable[..., None]).sum(dim=1)[source]
     return Pass(jobs, treatments, untouched, active, delivery, reading)
@@ -122,9 +123,9 @@ def firing(bench: Bench, jobs: Sequence[Job], limit: Limit) -> dict[int, Tensor]
     found: dict[int, Tensor] = {}
     for batch in batches(jobs, limit):
         ids = torch.tensor([j.sequence.tokens for j in batch], device=bench.directions.device)
-        activation = bench.host.read(ids).activation
-        editable = editable_positions(bench, batch, activation)
-        fires = ((bench.sae.encode(activation) > 0) & editable[..., None]).any(dim=1)
+        halfway = bench.host.read(ids)
+        editable = editable_positions(bench, batch, halfway.written)
+        fires = ((bench.sae.encode(halfway.activation) > 0) & editable[..., None]).any(dim=1)
         found |= {id(job): row for job, row in zip(batch, fires, strict=True)}
     return found
 
@@ -148,7 +149,7 @@ def editable_positions(bench: Bench, batch: Batch, activation: Tensor) -> Tensor
 
 def edit_rows(
     bench: Bench,
-    activation: Tensor,
+    halfway: Halfway,
     features: Tensor,
     source: Tensor,
     editable: Tensor,
@@ -162,8 +163,8 @@ def edit_rows(
     ----------
     bench:
         The SAE, its directions, and the seed.
-    activation, features:
-        ``[P, S, d]`` and ``[P, S, d_sae]``: what stands at the hook, and as the SAE reads it.
+    halfway, features:
+        What stands at the hook of ``P`` sequences, and ``[P, S, d_sae]`` as the SAE reads it.
     source:
         ``[R]``: which of the ``P`` each row is of.
     editable:
@@ -180,8 +181,8 @@ def edit_rows(
         for t, u in zip(shaping, units, strict=True)
     ]
     change = feature_change(features, source, bench.directions, edits, editable)
-    clean = activation[source]
-    pushed = change.residual * bench.sae.token_scale(activation)[source]
+    clean = halfway.written[source]
+    pushed = change.residual * bench.sae.token_scale(halfway.activation)[source]
     residual = pushed.to(clean.dtype)
     for row, treatment in enumerate(treatments):
         if treatment and treatment.direction is not None:
@@ -192,7 +193,7 @@ def edit_rows(
     splices = [bool(t and t.splice) for t in treatments]
     if any(splices):
         spliced = torch.tensor(splices, device=clean.device)
-        rebuilt = bench.sae.reconstruct(activation).to(clean.dtype)[source]
+        rebuilt = bench.sae.reconstruct(halfway.activation).to(clean.dtype)[source]
         edited = torch.where((spliced[:, None] & editable)[..., None], rebuilt, edited)
     width = torch.tensor([len(t.features) if t else 0 for t in treatments], device=clean.device)
     found = _found(bench.sae, edited, treatments, change.before)
@@ -211,12 +212,18 @@ def _from(edit: FeatureEdit | None, start: int) -> FeatureEdit | None:
 def _found(
     sae: SAE, edited: Tensor, treatments: tuple[Treatment | None, ...], before: Tensor
 ) -> Tensor:
-    """``[R, S, k]``: the edited features' activations as the SAE reads them after the edit."""
+    """``[R, S, k]``: the edited features' activations as the SAE reads them after the edit.
+
+    A transcoder reads before the place that is edited, so that it cannot tell.
+    """
     found = torch.zeros_like(before)
     for row, treatment in enumerate(treatments):
         if treatment and treatment.features:
-            own = sae.encode_features(edited[row], treatment.features)
-            found[row, :, : len(treatment.features)] = own
+            width = len(treatment.features)
+            if sae.config.transcoder:
+                found[row, :, :width] = torch.nan
+            else:
+                found[row, :, :width] = sae.encode_features(edited[row], treatment.features)
     return found
 
 

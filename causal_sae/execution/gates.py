@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -49,7 +50,7 @@ def choose_route(host: Host, ids: Tensor, keep: int) -> tuple[Host, Gate]:
     GateError
         When even the full forward pass does not give back the model's own logits.
     """
-    full = Host(host.model, host.hook, "full")
+    full = Host(host.model, host.hook, "full", host.written)
     try:
         gap = _null_gap(full, ids, keep)
     except _TRACING as error:
@@ -73,12 +74,14 @@ _TRACING = (RuntimeError, ValueError, TypeError, AttributeError, IndexError)
 
 def _passed(host: Host, route: Route, status: str, said: str) -> tuple[Host, Gate]:
     sentence = f"a null edit leaves the logits bit-identical; {said}"
-    return Host(host.model, host.hook, route), Gate("null edit", status, 0.0, 0.0, sentence)
+    return Host(host.model, host.hook, route, host.written), Gate(
+        "null edit", status, 0.0, 0.0, sentence
+    )
 
 
 def _null_gap(host: Host, ids: Tensor, keep: int) -> float:
     at = host.read(ids)
-    logits = host.resume(at, at.activation, keep).logits
+    logits = host.resume(at, at.written, keep).logits
     return float((logits - host.plain(ids, keep)).abs().max())
 
 
@@ -87,13 +90,13 @@ def _agrees(host: Host, full: Host, ids: Tensor, keep: int) -> bool:
 
     A layer above the hook that reads something below it would show only under an edit.
     """
-    suffix = Host(host.model, host.hook, "suffix")
+    suffix = Host(host.model, host.hook, "suffix", host.written)
     try:
         if _null_gap(suffix, ids, keep) != 0.0:
             return False
         at = suffix.read(ids)
         tiled = at.rows(torch.arange(len(ids), device=ids.device).repeat_interleave(3))
-        edited = tiled.activation * 1.25
+        edited = tiled.written * 1.25
         short = suffix.resume(tiled, edited, keep).logits
         return torch.equal(short, full.resume(tiled, edited, keep).logits)
     except _TRACING:
@@ -178,12 +181,18 @@ def check_dose(passes: Sequence[Pass]) -> list[Gate]:
 
 def _dose_gate(arm: str, doses: Sequence[float], got: float) -> Gate:
     check, want = f"manipulation: {arm}", sum(doses)
+    if math.isnan(got):
+        said = (
+            "not read again: a transcoder reads before the place where it writes, so it cannot "
+            "find the change that was asked for"
+        )
+        return Gate(check, "warn", math.nan, 1.0, said)
     if want == 0.0:
         said = (
             f"not exercised: on the {len(doses)} units looked at, this arm asks for no change "
             "(its features do not fire at the edited positions)"
         )
-        return Gate(check, "warn", float("nan"), 1.0, said)
+        return Gate(check, "warn", math.nan, 1.0, said)
     ratio = got / want
     if not 0.5 <= ratio <= 2.0:
         raise GateError(

@@ -21,6 +21,7 @@ from torch import Tensor
 from causal_sae.execution.batches import Limit
 from causal_sae.execution.edits import sink_threshold
 from causal_sae.execution.forward import Bench, Delivery, edit_rows, wide
+from causal_sae.execution.host import Halfway
 from causal_sae.execution.sequences import Prompt
 from causal_sae.execution.treatments import Treatment
 from causal_sae.randomness import generator
@@ -187,8 +188,8 @@ class Writer:
         below = bench.host.memory()
         halfway = bench.host.read(ids, below)
         features = bench.sae.encode(halfway.activation)
-        self.limit = sink_threshold(halfway.activation) if bench.skip_sinks else None
-        sinks = self._sinks(halfway.activation, None)
+        self.limit = sink_threshold(halfway.written) if bench.skip_sinks else None
+        sinks = self._sinks(halfway.written, None)
         declared = torch.stack([torch.from_numpy(job.prompt.editable) for job in jobs])
         editable = declared.to(self.device) & ~sinks
         readable = torch.ones_like(editable)
@@ -197,7 +198,7 @@ class Writer:
         self.active = ((features > 0) & looked[..., None]).sum(dim=1)
         edited, self.delivery = edit_rows(
             bench,
-            halfway.activation,
+            halfway,
             features,
             self.source,
             editable[self.source],
@@ -212,16 +213,16 @@ class Writer:
         """Append the tokens chosen, edited where the trial says so; the logits after them."""
         place = self.length + step
 
-        def change(activation: Tensor) -> Tensor:
+        def change(activation: Tensor, written: Tensor) -> Tensor:
             if self.watch:
                 read = self.bench.sae.encode_features(activation[:, 0], self.watch)
                 self.seen.append(read)
             if not self.jobs[0].edit_generated:
-                return activation
-            editable = alive[:, None] & ~self._sinks(activation, self.source)
+                return written
+            editable = alive[:, None] & ~self._sinks(written, self.source)
             edited, delivery = edit_rows(
                 self.bench,
-                activation,
+                Halfway(chosen[:, None], activation, written, written),
                 self.bench.sae.encode(activation),
                 torch.arange(len(self.rows), device=self.device),
                 editable,

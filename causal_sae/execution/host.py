@@ -30,13 +30,21 @@ class Halfway:
     ids: Tensor
     """``[P, S]`` token ids."""
     activation: Tensor
-    """``[P, S, d]``: what stands at the hook."""
+    """``[P, S, d_in]``: what stands at the hook, which the SAE reads."""
     stream: Tensor
     """``[P, S, d_model]``: the residual stream that enters the hook's block."""
+    target: Tensor | None = None
+    """``[P, S, d_out]``: what stands where a transcoder writes; None where that is the hook."""
+
+    @property
+    def written(self) -> Tensor:
+        """``[P, S, d_out]``: what an edit replaces."""
+        return self.activation if self.target is None else self.target
 
     def rows(self, index: Tensor) -> Halfway:
         """The same, with prompt ``index[r]`` in row ``r``."""
-        return Halfway(self.ids[index], self.activation[index], self.stream[index])
+        target = None if self.target is None else self.target[index]
+        return Halfway(self.ids[index], self.activation[index], self.stream[index], target)
 
 
 @dataclass(frozen=True)
@@ -70,10 +78,20 @@ class Host:
     route:
         ``suffix`` runs only the layers above the hook; ``full`` runs all of them and replaces the
         activation on the way. Both give the same logits.
+    written:
+        Where edits go, when that is another place of the same block, further on: a transcoder
+        writes there what it reads from the hook.
     """
 
-    def __init__(self, model: LanguageModel, hook: HookPoint, route: Route = "suffix") -> None:
+    def __init__(
+        self,
+        model: LanguageModel,
+        hook: HookPoint,
+        route: Route = "suffix",
+        written: HookPoint | None = None,
+    ) -> None:
         self.model, self.hook, self.route = model, hook, route
+        self.written = written or hook
         self._tree = NNsight(model.network)
         # transformers 5.24 renamed the argument; both names are in use for years.
         names = inspect.signature(model.network.forward).parameters
@@ -81,11 +99,12 @@ class Host:
         # Models with relative positions take none.
         self._counts = "position_ids" in names
         self._blocks = self._module(hook.module.partition(f".{hook.layer}")[0])
-        self._site = self._module(hook.module)
-        self._bypass = None if hook.bypass is None else self._module(hook.bypass)
+        at = self.written
+        self._site = self._module(at.module)
+        self._bypass = None if at.bypass is None else self._module(at.bypass)
         # The residual stream after block n is what enters block n + 1.
-        self._on_stream = hook.site in ("resid_pre", "resid_post")
-        self._skipped = hook.layer + (hook.site == "resid_post")
+        self._on_stream = at.site in ("resid_pre", "resid_post")
+        self._skipped = at.layer + (at.site == "resid_post")
 
     def _module(self, path: str) -> Any:
         module = self._tree
@@ -109,15 +128,22 @@ class Host:
         memory:
             An empty one, to keep the keys and values of the layers below.
         """
-        site, block, hook = self._site, self._blocks[self.hook.layer], self.hook
+        site, block, at = self._site, self._blocks[self.hook.layer], self.written
+        hook, elsewhere = self.hook, self.written != self.hook
+        seen = self._module(hook.module)
         same = self._on_stream
+        read: Tensor | None = None
         inputs, rows = self._inputs(ids) | self._remembering(memory), len(ids)
         with torch.no_grad(), self._tree.trace(**inputs) as tracer:
             stream = None if same else block.input.save()
-            activation = _value(site, hook, rows).save()
+            if elsewhere:
+                read = _value(seen, hook, rows).clone().save()
+            activation = _value(site, at, rows).save()
             tracer.stop()
         whole: Tensor = activation if same else stream  # type: ignore[assignment]  # saved above
-        return Halfway(ids, activation, whole)
+        if read is None:
+            return Halfway(ids, activation, whole)
+        return Halfway(ids, read, whole, activation)
 
     def resume(
         self, at: Halfway, activation: Tensor, keep: int, watch: tuple[HookPoint, ...] = ()
@@ -129,14 +155,14 @@ class Host:
         at:
             Where :meth:`read` stopped, one row for each row of ``activation``.
         activation:
-            ``[R, S, d]``: what stands at the hook now.
+            ``[R, S, d]``: what stands at the hook now (a transcoder's: where it writes).
         keep:
             At how many last positions the logits are wanted.
         watch:
             Later hooks whose activations are wanted too, in the order of the forward pass.
         """
-        tree, blocks, site, hook = self._tree, self._blocks, self._site, self.hook
-        bypass, moved = self._bypass, activation - at.activation
+        tree, blocks, site, hook = self._tree, self._blocks, self._site, self.written
+        bypass, moved = self._bypass, activation - at.written
         suffix = self.route == "suffix"
         skipped = self._skipped if suffix else 0
         replace = not (suffix and self._on_stream and skipped > 0)
@@ -178,18 +204,18 @@ class Host:
         The logits after the last position, and the memory of all layers.
         """
         memory = self.memory()
-        tree, bypass, moved = self._tree, self._bypass, activation - at.activation
+        tree, bypass, moved = self._tree, self._bypass, activation - at.written
         suffix = self.route == "suffix"
         skipped = self._skipped if suffix else 0
         replace = not (suffix and self._on_stream and skipped > 0)
         stream = activation if self._on_stream else at.stream
         inputs = self._inputs(at.ids) | self._remembering(memory)
-        passed, inside = self._as_output(stream), self.hook.block_index
+        passed, inside = self._as_output(stream), self.written.block_index
         with torch.no_grad(), tree.trace(**inputs, logits_to_keep=1):
             for number in range(skipped):
                 self._blocks[number].skip(passed)
             if replace:
-                _put(self._site, self.hook, activation)
+                _put(self._site, self.written, activation)
             if bypass is not None:
                 _move(bypass, inside, moved)
             logits = tree.output.logits.save()
@@ -199,7 +225,7 @@ class Host:
         return Opening(logits[:, -1], memory)
 
     def advance(
-        self, ids: Tensor, length: int, memory: Memory, change: Callable[[Tensor], Tensor]
+        self, ids: Tensor, length: int, memory: Memory, change: Callable[[Tensor, Tensor], Tensor]
     ) -> Tensor:
         """One more token a row.
 
@@ -212,17 +238,20 @@ class Host:
         memory:
             As :meth:`prefill` gave it; it grows.
         change:
-            From the activation at the hook, ``[R, 1, d]``, to what shall stand there.
+            From what the SAE reads and what an edit replaces, ``[R, 1, d]`` each and the same
+            except under a transcoder, to what shall stand there.
 
         Returns
         -------
         ``[R, vocabulary]``: the logits after the new token.
         """
-        tree, site, hook, bypass = self._tree, self._site, self.hook, self._bypass
+        tree, site, hook, bypass = self._tree, self._site, self.written, self._bypass
+        elsewhere, seen, reads = hook != self.hook, self._module(self.hook.module), self.hook
         inputs, rows = self._inputs(ids[:, None], length) | self._remembering(memory), len(ids)
         with torch.no_grad(), tree.trace(**inputs, logits_to_keep=1):
+            read = _value(seen, reads, rows).clone() if elsewhere else None
             before = _value(site, hook, rows)
-            after = change(before)
+            after = change(before if read is None else read, before)
             _put(site, hook, after)
             if bypass is not None:
                 _move(bypass, hook.block_index, after - before)

@@ -120,7 +120,9 @@ class Laboratory:
             if not bool(torch.isfinite(logits).all()):
                 raise not_finite(prompt.unit_id)
         host, gate = choose_route(self.host, ids, 1)
-        check_width(self.sae, host.read(ids).activation.shape[-1], self.model.name)
+        at = host.read(ids)
+        check_width(self.sae, at.activation.shape[-1], self.model.name)
+        check_written(self.sae, at.written.shape[-1], self.model.name)
         return replace(self, host=host), gate
 
 
@@ -163,7 +165,8 @@ def assemble(trial: Trial, base: Path, model: LanguageModel, sae: SAE) -> Labora
     ready = _centred(trial, model, sae).to(device=model.device)
     tokenizer = Tokenizer(model, trial.population, trial.positions, sae.config.prepend_bos)
     limit = Limit(MAX_TOKENS, MAX_SCORES // int(model.text_config.vocab_size))
-    return Laboratory(trial, base, model, ready, _host(model, hook), tokenizer, limit)
+    host = _host(model, hook, _written(trial, model, sae, hook))
+    return Laboratory(trial, base, model, ready, host, tokenizer, limit)
 
 
 def _centred(trial: Trial, model: LanguageModel, sae: SAE) -> SAE:
@@ -194,9 +197,39 @@ def check_width(sae: SAE, width: int, model: str) -> None:
         )
 
 
-def _host(model: LanguageModel, hook: HookPoint) -> Host:
+def check_written(sae: SAE, width: int, model: str) -> None:
+    """Pass when a transcoder writes as wide as the activation that it predicts."""
+    if sae.config.d_out != width:
+        raise SAEError(
+            f"this transcoder writes activations of width {sae.config.d_out}, and those of {model} "
+            f"at {sae.config.hook_out} have width {width}; name the place that it predicts",
+            Place(field="sae.hook_out"),
+        )
+
+
+def _written(trial: Trial, model: LanguageModel, sae: SAE, hook: HookPoint) -> HookPoint | None:
+    """Where a transcoder writes; None for SAEs that write where they read."""
+    if not sae.config.transcoder:
+        return None
+    if any(getattr(arm.intervention, "features", None) == "all" for arm in trial.arms):
+        raise SAEError(
+            "must not be a transcoder in a trial with `features: all`: a screen edits where the "
+            "SAE reads; list the transcoder's features",
+            Place(field="sae.source"),
+        )
+    written = resolve(str(sae.config.hook_out), model.family)
+    if written.layer != hook.layer:
+        raise SAEError(
+            f"must be a place in the block that the transcoder reads ({hook.layer}), got "
+            f"{sae.config.hook_out!r}; transcoders across blocks are not run",
+            Place(field="sae.hook_out"),
+        )
+    return written
+
+
+def _host(model: LanguageModel, hook: HookPoint, written: HookPoint | None) -> Host:
     try:
-        return Host(model, hook)
+        return Host(model, hook, written=written)
     except (AttributeError, IndexError, TypeError):
         raise SAEError(
             f"must be a place in {model.name}, which has no module {hook.module!r}; name one such "

@@ -150,7 +150,14 @@ def open_sae(spec: SAESpec, base: Path) -> SAE:
             "such as `hook: blocks.8.hook_resid_post`.",
             Place(file=sae.config.path, field="sae.hook"),
         )
-    return replace(sae, config=replace(sae.config, hook=hook))
+    if spec.hook_out is not None and not sae.config.transcoder:
+        raise SAEError(
+            f"must be left out: this SAE writes where it reads, at {hook}; hook_out is for "
+            "transcoders.",
+            Place(field="sae.hook_out"),
+        )
+    hook_out = spec.hook_out or sae.config.hook_out
+    return replace(sae, config=replace(sae.config, hook=hook, hook_out=hook_out))
 
 
 def _fetch(spec: SAESpec, base: Path) -> SAE:

@@ -98,6 +98,9 @@ class SAESpec(Spec):
     hook: str | None = None
     """A TransformerLens name such as ``blocks.8.hook_resid_post``, or a Hugging Face module path.
     Default: what the SAE says of itself."""
+    hook_out: str | None = None
+    """For transcoders: the place that is predicted, which edits change. Default: what the
+    transcoder says of itself."""
     normalization_factor: float | None = Field(default=None, gt=0)
     """Required when the SAE was trained with ``expected_average_only_in``: the factor is not in
     its files, and is never guessed."""

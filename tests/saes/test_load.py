@@ -6,6 +6,7 @@ import json
 import pickle
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -263,11 +264,30 @@ def test_a_truncated_file_is_an_sae_error(tmp_path, name):
 
 
 @pytest.mark.parametrize("case", sorted(TRANSCODERS))
-def test_a_transcoder_is_read_but_not_edited(case):
+def test_a_transcoder_writes_where_its_files_say(case):
     sae = load_sae(GOLDENS / case)
-    assert sae.encode(expected(case, "x")).shape[-1] == sae.config.d_sae
-    with pytest.raises(SAEError, match=r"transcoder.*not edited"):
-        sae.direction([0])
+    x = expected(case, "x")
+    acts = sae.encode(x)
+    more = acts.clone()
+    more[..., 2] += 1.5
+    moved = sae.decode(more, like=x) - sae.decode(acts, like=x)
+    torch.testing.assert_close(
+        moved, 1.5 * sae.direction([2])[0].expand_as(moved), atol=1e-5, rtol=1e-4
+    )
+    assert bool((sae.token_scale(x) == 1).all())
+    assert sae.config.hook_out in ("blocks.1.hook_mlp_out", "h.3")
+    nowhere = replace(sae, config=replace(sae.config, hook_out=None))
+    with pytest.raises(SAEError, match=r"transcoder.*do not say which; give it as `hook_out`"):
+        nowhere.direction([0])
+
+
+def test_a_trial_may_say_where_a_transcoder_writes_but_not_an_sae():
+    source = {"path": str(GOLDENS / "saelens/transcoder")}
+    named = SAESpec.model_validate({"source": source, "hook_out": "model.layers.1.mlp"})
+    assert open_sae(named, Path()).config.hook_out == "model.layers.1.mlp"
+    plain = {"source": {"path": str(GOLDENS / STANDARD)}, "hook_out": "model.layers.1.mlp"}
+    with pytest.raises(SAEError, match="must be left out: this SAE writes where it reads"):
+        open_sae(SAESpec.model_validate(plain), Path())
 
 
 def test_centring_is_taken_from_the_files_the_repository_or_the_caller(tmp_path):

@@ -57,6 +57,7 @@ class LocalBackend:
     def describe(self) -> dict[str, dict[str, str]]:
         """Hashes and devices for the manifest."""
         model, sae = self.laboratory.model, self.laboratory.sae
+        written = self.laboratory.host.written
         return {
             "hashes": {"model": model.fingerprint, "sae": sae_fingerprint(sae)} | self._readers(),
             "execution": {
@@ -66,6 +67,7 @@ class LocalBackend:
                 "model": model.name,
                 "sae": f"{sae.config.architecture}, {sae.config.d_sae} features",
                 "hook": self.laboratory.hook.module,
+                **({"written": written.module} if written != self.laboratory.hook else {}),
                 "route": self.laboratory.host.route,
                 "feature_statistics": self.statistics_source,
             },

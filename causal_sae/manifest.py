@@ -21,6 +21,8 @@ from causal_sae.spec.prompts import prompts_source
 from causal_sae.spec.trial import Trial
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from causal_sae.execution.backends.local import LocalBackend
 
 PACKAGES = (
@@ -91,6 +93,13 @@ def resumed(folder: RunFolder) -> dict[str, Any]:
     if not before:
         return {}
     return {"started": before["started"], "resumed": [*before.get("resumed", []), now()]}
+
+
+def rows_of(observations: pd.DataFrame) -> dict[str, int]:
+    """How many units and arms were measured, and for how many the untouched model stands."""
+    rows = observations.drop_duplicates(["unit_id", "arm"])
+    taken = int(rows["not_run"].fillna(False).sum()) if "not_run" in rows else 0
+    return {"measured": len(rows), "taken over from the untouched model": taken}
 
 
 def _command() -> str:

@@ -18,7 +18,16 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from causal_sae.errors import DataError, InputError, Place, SpecError
-from causal_sae.manifest import Clock, begun, identity_of, now, registration_of, resumed, versions
+from causal_sae.manifest import (
+    Clock,
+    begun,
+    identity_of,
+    now,
+    registration_of,
+    resumed,
+    rows_of,
+    versions,
+)
 from causal_sae.pool import POOL, draw
 from causal_sae.progress import bar, busy
 from causal_sae.registration import (
@@ -52,6 +61,7 @@ def run_trial(
     out: Path | str | None = None,
     resume: bool = False,
     backend: str = "local",
+    memory: float | None = None,
     console: Console | None = None,
 ) -> Run:
     """Randomise, run, estimate and report a trial.
@@ -66,6 +76,9 @@ def run_trial(
         Go on with a run that was killed.
     backend:
         Where the model runs.
+    memory:
+        What one batch may take beside the weights, in GiB; default: 1, or a quarter of an
+        accelerator's memory. A run is resumed with the memory that it began with.
     console:
         Where progress is shown; default: standard error.
 
@@ -97,7 +110,7 @@ def run_trial(
         check_files(declared)
         check_analysis(spec)
         prompts = read_prompts(spec, declared.folder)
-        engine = open_backend(backend, spec, declared.folder, prompts, console)
+        engine = open_backend(backend, spec, declared.folder, prompts, console, memory)
         identity = identity_of(declared, engine)
         folder = choose_folder(Path("runs"), spec.name, target, resume, identity)
         excluded = engine.excluded()
@@ -134,8 +147,8 @@ def run_trial(
         checks = [*(asdict(gate) for gate in gates), *_ratio_check(ratio)]
         folder.write_table("diagnostics.csv", _frame(checks))
         with located(declared), clock.stage("run"), bar(console, "running", plan.tokens) as advance:
-            engine.execute(plan, folder.observations, advance)
-        manifest |= {"status": "observed"}
+            observations = engine.execute(plan, folder.observations, advance)
+        manifest |= {"status": "observed", "rows": rows_of(observations)}
         folder.write_manifest(manifest)
         with clock.stage("estimate"), busy(console, "estimating the effects"):
             estimate_run(folder)

@@ -22,6 +22,14 @@ def command(
         bool, typer.Option("--resume", help="Go on with a run that was killed.")
     ] = False,
     backend: Annotated[str, typer.Option(help="Where the model runs: local.")] = "local",
+    memory: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001,
+            help="GiB that one batch may take beside the weights. "
+            "[default: 1, or a quarter of the GPU's memory]",
+        ),
+    ] = None,
 ) -> None:
     """Randomise prompts to arms, run the model, estimate the effects and write the report.
 
@@ -31,6 +39,11 @@ def command(
     from causal_sae.pipeline import run_trial
 
     finished = run_trial(
-        trial, out=out, resume=resume, backend=backend, console=Console(stderr=True)
+        trial,
+        out=out,
+        resume=resume,
+        backend=backend,
+        memory=memory,
+        console=Console(stderr=True),
     )
     show_run(finished, Console())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -13,9 +13,10 @@ import pandas as pd
 
 from causal_sae.execution.batches import Batch, Job, Limit, batches
 from causal_sae.execution.forward import Bench, Pass, exercised, firing, run_batch
-from causal_sae.execution.gates import Gate, check_batches, check_dose
+from causal_sae.execution.gates import Gate, check_batches, check_dose, check_idle
 from causal_sae.execution.generation import Writing, writing_batches
 from causal_sae.execution.laboratory import Laboratory
+from causal_sae.execution.memory import Memory
 from causal_sae.execution.metrics import Metric
 from causal_sae.execution.sequences import Prompt
 from causal_sae.execution.text_metrics import TextMetric
@@ -98,7 +99,7 @@ def plan(
     jobs = [Job(s, tuple(each[unit])) for (unit, _), s in sequences.items()]
     texts = writings(laboratory, assigned, scored, each)
     return Plan(
-        laboratory.bench(read),
+        replace(laboratory.bench(read), sparse=True),
         read,
         _shards(batches(jobs, laboratory.limit)) if read else (),
         dealt,
@@ -129,11 +130,26 @@ def check(run: Plan, limit: Limit) -> list[Gate]:
     """Pass the gates that need a few batches: batch invariance, and the dose as found."""
     jobs = run.jobs or list(run.looked_at)
     shuffled = [jobs[i] for i in generator(run.bench.seed, "gates").permutation(len(jobs))]
+    bench = replace(run.bench, sparse=False)
     sample = _sample(run, shuffled, limit)
-    invariance = check_batches(run.bench, sample, run.metrics, shuffled)
-    passes = [run_batch(run.bench, batch) for batch in batches(sample, limit)]
+    invariance = check_batches(bench, sample, run.metrics, shuffled)
+    passes = [run_batch(bench, batch) for batch in batches(sample, limit)]
     doses = {gate.check.removeprefix("manipulation: "): gate for gate in check_dose(passes)}
-    return [invariance, *(doses[arm] for arm in run.bench.arms if arm in doses)]
+    idle = _idle(bench, shuffled[:GATE_CHUNK], limit)
+    return [invariance, *(doses[arm] for arm in bench.arms if arm in doses), *idle]
+
+
+def _idle(bench: Bench, jobs: Sequence[Job], limit: Limit) -> list[Gate]:
+    """Run a few edits whose features do not fire."""
+    fires = firing(bench, jobs, limit)
+    quiet = []
+    for job in jobs:
+        edits = [t for t in job.treatments if not exercised(t, fires[id(job)])]
+        if edits:
+            quiet.append(replace(job, treatments=tuple(edits)))
+            fires[id(quiet[-1])] = fires[id(job)]
+    few = quiet[:GATE_UNITS]
+    return check_idle(bench, list(batches(few, limit)), fires)
 
 
 def _sample(run: Plan, jobs: Sequence[Job], limit: Limit) -> list[Job]:
@@ -177,13 +193,14 @@ def execute(run: Plan, folder: Path, advance: Advance = lambda _tokens: None) ->
     shards: list[Shard] = [*run.shards, *run.text_shards]
     names = [f"part-{n:05d}-{_digest(run, shard)}.parquet" for n, shard in enumerate(shards)]
     _sweep(folder, names)
-    parts = []
+    parts, memory = [], Memory()
     for name, shard in zip(names, shards, strict=True):
         path = folder / name
         if path.exists():
             advance(sum(job.tokens for batch in shard for job in batch))
         else:
-            _write(path, OBSERVATIONS.conform(pd.DataFrame(_measured(run, shard, path, advance))))
+            rows = _measured(run, shard, path, memory, advance)
+            _write(path, OBSERVATIONS.conform(pd.DataFrame(rows)))
         parts.append(pd.read_parquet(path))
     together = pd.concat(parts, ignore_index=True)
     keys = ["unit_id", "arm", "outcome", "sample"]
@@ -209,17 +226,20 @@ def _write(path: Path, table: pd.DataFrame) -> None:
     partial.replace(path)
 
 
-def _measured(run: Plan, shard: Shard, path: Path, advance: Advance) -> list[dict[str, object]]:
+def _measured(
+    run: Plan, shard: Shard, path: Path, memory: Memory, advance: Advance
+) -> list[dict[str, object]]:
     """Run one shard; the texts that it writes are saved before its observations."""
     rows: list[dict[str, object]] = []
     texts: list[pd.DataFrame] = []
     for batch in shard:
         if isinstance(batch[0], Job):
-            rows += _rows(run, run_batch(run.bench, batch))
+            for part in memory.run(lambda jobs: _rows(run, run_batch(run.bench, jobs)), batch):
+                rows += part
         else:
-            found, table = written(run, batch)
-            rows += found
-            texts.append(table)
+            for found, table in memory.run(lambda jobs: written(run, jobs), batch):
+                rows += found
+                texts.append(table)
         advance(sum(job.tokens for job in batch))
     if texts:
         _write(texts_of(path.parent) / path.name, pd.concat(texts, ignore_index=True))
@@ -249,18 +269,16 @@ def _rows(run: Plan, done: Pass) -> list[dict[str, object]]:
         if not any(metric.continuation(unit) == tail for unit, tail in tails):
             continue
         values = metric.measure(done.reading).tolist()
-        for row, (job, own) in enumerate(zip(done.jobs, done.treatments, strict=True)):
+        for row, job in enumerate(done.jobs):
             unit = job.sequence.unit_id
             if metric.continuation(unit) != job.sequence.continuation:
                 continue
             first = int(done.untouched[row])
-            # The untouched row stands for every arm that changes nothing.
-            arms = [own] if own else [t for t in job.treatments if t.changes_nothing]
             rows += [
                 {"outcome": name, "value": values[row], "clean_outcome": values[first]}
                 | _delivered(run, done, row, unit, treatment)
                 | dict(run.units[unit])
-                for treatment in arms
+                for treatment in done.stands_for(row)
             ]
     return rows
 
@@ -288,4 +306,5 @@ def _delivered(
         "activation_before": before,
         "activation_asked": asked,
         "activation_found": found,
+        "not_run": treatment in done.idle[row],
     }

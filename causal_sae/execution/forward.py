@@ -58,6 +58,17 @@ class Pass:
     """``[R, d_sae]``: at how many editable positions each feature fires before any edit."""
     delivery: Delivery
     reading: Reading
+    idle: tuple[tuple[Treatment, ...], ...]
+    """For each row the treatments that were not run because they cannot change it: those of an
+    untouched row's job whose features do not fire where they would be edited."""
+
+    def stands_for(self, row: int) -> list[Treatment]:
+        """The treatments whose outcome a row is: its own, or all that leave the model untouched."""
+        own = self.treatments[row]
+        if own is not None:
+            return [own]
+        nothing = [t for t in self.jobs[row].treatments if t.changes_nothing]
+        return [*nothing, *self.idle[row]]
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,9 @@ class Bench:
     watch: tuple[HookPoint, ...] = ()
     arms: tuple[str, ...] = ()
     """The trial's arms in order: by their place an error finds its line in the trial file."""
+    sparse: bool = False
+    """Whether edits that cannot change a row are left out, and the untouched row stands for them:
+    their features are exactly 0 wherever they would be edited, and so is the change."""
 
 
 def run_batch(bench: Bench, batch: Batch) -> Pass:
@@ -83,15 +97,12 @@ def run_batch(bench: Bench, batch: Batch) -> Pass:
     ModelError
         When the model gives logits that are not finite: names the unit and the arm.
     """
-    rows: list[tuple[int, Treatment | None]] = []
-    for number, job in enumerate(batch):
-        rows.append((number, None))
-        rows += [(number, t) for t in job.treatments if not t.changes_nothing]
     ids = torch.tensor([job.sequence.tokens for job in batch], device=bench.directions.device)
     halfway = bench.host.read(ids)
     features = bench.sae.encode(halfway.activation)
-    source = torch.tensor([number for number, _ in rows], device=ids.device)
     editable = editable_positions(bench, batch, halfway.written)
+    rows, idle = _rows(bench, batch, features, editable)
+    source = torch.tensor([number for number, _ in rows], device=ids.device)
     treatments = tuple(treatment for _, treatment in rows)
     units = tuple(batch[number].sequence.unit_id for number, _ in rows)
     edited, delivery = edit_rows(
@@ -112,7 +123,25 @@ def run_batch(bench: Bench, batch: Batch) -> Pass:
         {site_of(bench.host.written): edited, **finish.watched},
     )
     active = ((features > 0) & editable[..., None]).sum(dim=1)[source]
-    return Pass(jobs, treatments, untouched, active, delivery, reading)
+    spared = tuple(() if treatment else idle[number] for number, treatment in rows)
+    return Pass(jobs, treatments, untouched, active, delivery, reading, spared)
+
+
+def _rows(
+    bench: Bench, batch: Batch, features: Tensor, editable: Tensor
+) -> tuple[list[tuple[int, Treatment | None]], list[tuple[Treatment, ...]]]:
+    """The rows to run, as job and treatment, and for each job the treatments that need none."""
+    rows: list[tuple[int, Treatment | None]] = []
+    idle: list[tuple[Treatment, ...]] = []
+    # Not `> 0`: an activation that is no number must not pass for one that is 0.
+    fires = ((features != 0) & editable[..., None]).any(dim=1).cpu() if bench.sparse else None
+    for number, job in enumerate(batch):
+        edits = [t for t in job.treatments if not t.changes_nothing]
+        moves = [fires is None or exercised(t, fires[number]) for t in edits]
+        idle.append(tuple(t for t, moved in zip(edits, moves, strict=True) if not moved))
+        run = (t for t, moved in zip(edits, moves, strict=True) if moved)
+        rows += [(number, None), *((number, t) for t in run)]
+    return rows, idle
 
 
 def firing(bench: Bench, jobs: Sequence[Job], limit: Limit) -> dict[int, Tensor]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from causal_sae.errors import GateError
 from causal_sae.execution.batches import Batch, Job
-from causal_sae.execution.forward import Bench, Pass, run_batch
+from causal_sae.execution.forward import Bench, Pass, exercised, run_batch
 from causal_sae.execution.host import Host, Route
 from causal_sae.execution.metrics import Metric
 
@@ -203,6 +203,50 @@ def _dose_gate(arm: str, doses: Sequence[float], got: float) -> Gate:
     status = "pass" if abs(ratio - 1) <= DOSE_TOLERANCE else "warn"
     said = f"re-encoding the edited residual finds {ratio:.0%} of the change asked for"
     return Gate(check, status, ratio, 1.0, said)
+
+
+def check_idle(bench: Bench, batches: Sequence[Batch], fires: Mapping[int, Tensor]) -> list[Gate]:
+    """Check that edits which cannot change a row do not: they are left out when the trial runs.
+
+    Parameters
+    ----------
+    bench:
+        What batches run on; one that runs every edit.
+    batches:
+        The sample.
+    fires:
+        For each of its jobs, by its ``id``, which features fire where they would be edited.
+
+    Returns
+    -------
+    One gate, or none where every edit changes its row.
+
+    Raises
+    ------
+    GateError
+        When such a row is further from the untouched one than arithmetic explains.
+    """
+    worst, count, limit = 0.0, 0, BATCH_TOLERANCE[bench.host.model.dtype]
+    for batch in batches:
+        done = run_batch(bench, batch)
+        for row, (job, treatment) in enumerate(zip(done.jobs, done.treatments, strict=True)):
+            if treatment is None or exercised(treatment, fires[id(job)]):
+                continue
+            first = int(done.untouched[row])
+            worst = max(worst, _gap(done.reading.logprobs[row], done.reading.logprobs[first]))
+            count += 1
+    if not count:
+        return []
+    if not worst <= limit:
+        raise GateError(
+            f"an edit of features that do not fire moves the outcomes by {worst:.3g}, and "
+            f"{limit:g} is allowed; write `dtype: float32`"
+        )
+    said = (
+        f"edits whose features do not fire were run on {count} rows and left the untouched "
+        "outcomes, which stand for them in the trial"
+    )
+    return [Gate("exact sparsity", "pass", worst, limit, said)]
 
 
 Key = tuple[str, tuple[int, ...], str]

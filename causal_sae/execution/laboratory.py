@@ -16,6 +16,7 @@ from causal_sae.execution.forward import Bench, not_finite
 from causal_sae.execution.gates import Gate, choose_route
 from causal_sae.execution.hook_points import HookPoint, resolve
 from causal_sae.execution.host import Host, site_of
+from causal_sae.execution.memory import budget_of, limit_of
 from causal_sae.execution.metrics import Context, Metric, prepare_metric
 from causal_sae.execution.model import LanguageModel, load_model
 from causal_sae.execution.sequences import Prompt, Tokenizer, TokenSequence
@@ -25,10 +26,8 @@ from causal_sae.saes.sae import SAE
 from causal_sae.spec.design import Eligibility
 from causal_sae.spec.trial import Trial
 
-#: Tokens in one batch, all rows together: a few hundred megabytes for a small model in float32.
-MAX_TOKENS = 2048
-#: Log-probabilities in one batch: a quarter of a gigabyte in float64.
-MAX_SCORES = 1 << 25
+#: Tokens in one batch, all rows together, whatever fits: beyond this a batch gains no speed.
+MAX_TOKENS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -126,8 +125,10 @@ class Laboratory:
         return replace(self, host=host), gate
 
 
-def open_laboratory(trial: Trial, base: Path, console: Console | None = None) -> Laboratory:
-    """Load a trial's model and SAE and check that they fit.
+def open_laboratory(
+    trial: Trial, base: Path, console: Console | None = None, memory: float | None = None
+) -> Laboratory:
+    """Load a trial's model and SAE and check that they fit; ``memory`` is a batch's, in GiB.
 
     Raises
     ------
@@ -143,11 +144,25 @@ def open_laboratory(trial: Trial, base: Path, console: Console | None = None) ->
         raise SpecError("a trial that runs must declare its model, SAE and population")
     sae = open_sae(trial.sae, base)
     model = load_model(trial.model, base, console)
-    return assemble(trial, base, model, sae)
+    return assemble(trial, base, model, sae, memory)
 
 
-def assemble(trial: Trial, base: Path, model: LanguageModel, sae: SAE) -> Laboratory:
-    """A laboratory from a model and an SAE that are already in memory."""
+def assemble(
+    trial: Trial, base: Path, model: LanguageModel, sae: SAE, memory: float | None = None
+) -> Laboratory:
+    """A laboratory from a model and an SAE that are already loaded.
+
+    Parameters
+    ----------
+    trial:
+        The trial.
+    base:
+        The folder that relative paths start from.
+    model, sae:
+        What it runs on.
+    memory:
+        What one batch may take, in GiB; None leaves it to the device.
+    """
     if trial.population is None:
         raise SpecError("a trial that runs must declare its population", Place(field="population"))
     sae.check_editable()
@@ -164,7 +179,8 @@ def assemble(trial: Trial, base: Path, model: LanguageModel, sae: SAE) -> Labora
         check_width(sae, model.d_model, model.name)
     ready = _centred(trial, model, sae).to(device=model.device)
     tokenizer = Tokenizer(model, trial.population, trial.positions, sae.config.prepend_bos)
-    limit = Limit(MAX_TOKENS, MAX_SCORES // int(model.text_config.vocab_size))
+    held = limit_of(model, ready, budget_of(model, memory))
+    limit = Limit(min(held.tokens, MAX_TOKENS), held.scores)
     host = _host(model, hook, _written(trial, model, sae, hook))
     return Laboratory(trial, base, model, ready, host, tokenizer, limit)
 

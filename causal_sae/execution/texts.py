@@ -127,6 +127,7 @@ def _delivered(run: Plan, text: Text, treatment: Treatment, missing: bool) -> di
         "positions": int(delivery["positions"]),
         "active_positions": active,
         "norm_ratio": delivery["norm_ratio"],
+        "not_run": False,
         **{f"activation_{name}": value for name, value in levels.items()},
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pandas as pd
@@ -167,9 +168,10 @@ def test_the_gates_look_at_units_where_the_feature_fires(laboratory):
     words = ["whale", "sea", "ship", "king", "queen", "road", "tree", "stone", "bird", "song"]
     texts = [f"{a} {b} {c}" for a in words for b in words for c in words[:3]]
     run = planned(lab, texts)
+    every = replace(run.bench, sparse=False)
     active = {}
     for batch in (batch for shard in run.shards for batch in shard):
-        done = run_batch(run.bench, batch)
+        done = run_batch(every, batch)
         for row, treatment in enumerate(done.treatments):
             if treatment is not None:
                 active[done.jobs[row].sequence.unit_id] = bool(done.delivery.dose[row] > 0)

@@ -12,7 +12,7 @@ from causal_sae.errors import Place, SpecError, did_you_mean
 from causal_sae.execution.backends.local import LocalBackend, open_local
 from causal_sae.spec.trial import Trial
 
-Opener = Callable[[Trial, Path, pd.DataFrame, Console | None], LocalBackend]
+Opener = Callable[[Trial, Path, pd.DataFrame, Console | None, float | None], LocalBackend]
 
 BACKENDS: Mapping[str, Opener] = {
     "local": open_local,
@@ -20,9 +20,14 @@ BACKENDS: Mapping[str, Opener] = {
 
 
 def open_backend(
-    name: str, trial: Trial, base: Path, table: pd.DataFrame, console: Console | None = None
+    name: str,
+    trial: Trial,
+    base: Path,
+    table: pd.DataFrame,
+    console: Console | None = None,
+    memory: float | None = None,
 ) -> LocalBackend:
-    """Open the backend of that name for a trial.
+    """Open the backend of that name for a trial; ``memory`` is what one batch may take, in GiB.
 
     Raises
     ------
@@ -34,4 +39,4 @@ def open_backend(
             f"must be a backend of this version, got {name!r}; {did_you_mean(name, BACKENDS)}",
             Place(field="--backend"),
         )
-    return BACKENDS[name](trial, base, table, console)
+    return BACKENDS[name](trial, base, table, console, memory)

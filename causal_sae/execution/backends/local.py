@@ -57,7 +57,7 @@ class LocalBackend:
     def describe(self) -> dict[str, dict[str, str]]:
         """Hashes and devices for the manifest."""
         model, sae = self.laboratory.model, self.laboratory.sae
-        written = self.laboratory.host.written
+        written, limit = self.laboratory.host.written, self.laboratory.limit
         return {
             "hashes": {"model": model.fingerprint, "sae": sae_fingerprint(sae)} | self._readers(),
             "execution": {
@@ -69,6 +69,7 @@ class LocalBackend:
                 "hook": self.laboratory.hook.module,
                 **({"written": written.module} if written != self.laboratory.hook else {}),
                 "route": self.laboratory.host.route,
+                "batch": f"at most {limit.tokens} tokens, {limit.scores} distributions",
                 "feature_statistics": self.statistics_source,
             },
         }
@@ -168,10 +169,14 @@ class LocalBackend:
 
 
 def open_local(
-    trial: Trial, base: Path, table: pd.DataFrame, console: Console | None = None
+    trial: Trial,
+    base: Path,
+    table: pd.DataFrame,
+    console: Console | None = None,
+    memory: float | None = None,
 ) -> LocalBackend:
     """Load the model and the SAE, tokenise the prompts, and pass the first gate."""
-    laboratory = open_laboratory(trial, base, console)
+    laboratory = open_laboratory(trial, base, console, memory)
     prompts = laboratory.tokenizer.prompts(table)
     metrics = laboratory.metrics(table)
     laboratory, gate = laboratory.choose_route(prompts)

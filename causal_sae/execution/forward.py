@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,7 +13,7 @@ from causal_sae.errors import ModelError, Place
 from causal_sae.execution.batches import Batch, Job, Limit, batches
 from causal_sae.execution.edits import FeatureEdit, attention_sinks, feature_change, push
 from causal_sae.execution.hook_points import HookPoint
-from causal_sae.execution.host import Halfway, Host, site_of
+from causal_sae.execution.host import Halfway, Host, Memory, site_of
 from causal_sae.execution.metrics.base import Reading
 from causal_sae.execution.treatments import Treatment
 from causal_sae.saes.sae import SAE
@@ -84,6 +85,8 @@ class Bench:
     watch: tuple[HookPoint, ...] = ()
     arms: tuple[str, ...] = ()
     """The trial's arms in order: by their place an error finds its line in the trial file."""
+    late: bool = False
+    """Whether rows of a prompt may share what stands before the first position that is edited."""
     sparse: bool = False
     """Whether edits that cannot change a row are left out, and the untouched row stands for them:
     their features are exactly 0 wherever they would be edited, and so is the change."""
@@ -98,7 +101,9 @@ def run_batch(bench: Bench, batch: Batch) -> Pass:
         When the model gives logits that are not finite: names the unit and the arm.
     """
     ids = torch.tensor([job.sequence.tokens for job in batch], device=bench.directions.device)
-    halfway = bench.host.read(ids)
+    start = first_edited(batch) if bench.late and not bench.watch else 0
+    below = bench.host.memory() if start else None
+    halfway = bench.host.read(ids, below)
     features = bench.sae.encode(halfway.activation)
     editable = editable_positions(bench, batch, halfway.written)
     rows, idle = _rows(bench, batch, features, editable)
@@ -110,7 +115,10 @@ def run_batch(bench: Bench, batch: Batch) -> Pass:
     )
     prompt = len(batch[0].sequence.prompt.tokens)
     keep = ids.shape[1] - prompt + 1
-    finish = bench.host.resume(halfway.rows(source), edited, keep, bench.watch)
+    if below is not None and shares(below, ids.shape, len(rows), start):
+        finish = bench.host.resume_late(halfway, edited, keep, below, source, start)
+    else:
+        finish = bench.host.resume(halfway.rows(source), edited, keep, bench.watch)
     _finite(bench, finish.logits, units, treatments)
     logprobs = finish.logits.to(wide(finish.logits)).log_softmax(dim=-1)
     first = torch.tensor([treatment is None for treatment in treatments], device=ids.device)
@@ -142,6 +150,36 @@ def _rows(
         run = (t for t, moved in zip(edits, moves, strict=True) if moved)
         rows += [(number, None), *((number, t) for t in run)]
     return rows, idle
+
+
+def first_edited(batch: Batch) -> int:
+    """The first position at which rows of a batch may differ, or are read: their start."""
+    declared = np.stack([job.sequence.editable for job in batch]).any(axis=0)
+    last = len(batch[0].sequence.prompt.tokens) - 1
+    return min(int(declared.argmax()), last) if declared.any() else last
+
+
+#: By how much fewer tokens a batch must run for the sharing to be worth its own pass.
+WORTH = 0.8
+
+
+def shares(below: Memory, shape: torch.Size, rows: int, start: int) -> bool:
+    """Whether to share what stands before ``start``: it is whole, and it saves enough.
+
+    Parameters
+    ----------
+    below:
+        What was kept of the layers below the hook. A sliding window keeps only its end.
+    shape:
+        ``[P, S]``: prompts and their length.
+    rows:
+        Rows in all, ``R``.
+    start:
+        The first position that may differ.
+    """
+    prompts, length = shape
+    whole = all(kept.keys.shape[-2] == length for kept in below.layers if kept.keys is not None)
+    return whole and prompts * length + rows * (length - start) < WORTH * rows * length
 
 
 def firing(bench: Bench, jobs: Sequence[Job], limit: Limit) -> dict[int, Tensor]:

@@ -103,6 +103,31 @@ def _agrees(host: Host, full: Host, ids: Tensor, keep: int) -> bool:
         return False
 
 
+def check_late(host: Host, ids: Tensor) -> Gate:
+    """Check that rows of a prompt may share what stands before an edit of its last position.
+
+    Returns
+    -------
+    A gate that passes, or warns where every row has to run its whole sequence.
+    """
+    limit, last = BATCH_TOLERANCE[host.model.dtype], ids.shape[1] - 1
+    below = host.memory()
+    at = host.read(ids, below)
+    source = torch.arange(len(ids), device=ids.device).repeat_interleave(2)
+    edited = at.written[source].clone()
+    edited[::2, last] *= 1.25
+    whole = host.resume(at.rows(source), edited, 1).logits
+    try:
+        gap = _gap(host.resume_late(at, edited, 1, below, source, last).logits, whole)
+    except _TRACING:
+        gap = math.inf
+    if gap <= limit:
+        said = "arms share what stands before the first edited token; logits as in a whole pass"
+        return Gate("shared start", "pass", gap, limit, said)
+    said = "this model does not let arms share what stands before the first edited token"
+    return Gate("shared start", "warn", gap, limit, said)
+
+
 def check_batches(
     bench: Bench, jobs: Sequence[Job], metrics: Mapping[str, Metric], more: Sequence[Job] = ()
 ) -> Gate:

@@ -43,8 +43,15 @@ class Halfway:
 
     def rows(self, index: Tensor) -> Halfway:
         """The same, with prompt ``index[r]`` in row ``r``."""
-        target = None if self.target is None else self.target[index]
-        return Halfway(self.ids[index], self.activation[index], self.stream[index], target)
+        return self._each(lambda tensor: tensor[index])
+
+    def since(self, start: int) -> Halfway:
+        """The same from the position ``start`` on."""
+        return self._each(lambda tensor: tensor[:, start:])
+
+    def _each(self, part: Callable[[Tensor], Tensor]) -> Halfway:
+        target = None if self.target is None else part(self.target)
+        return Halfway(part(self.ids), part(self.activation), part(self.stream), target)
 
 
 @dataclass(frozen=True)
@@ -104,7 +111,9 @@ class Host:
         self._bypass = None if at.bypass is None else self._module(at.bypass)
         # The residual stream after block n is what enters block n + 1.
         self._on_stream = at.site in ("resid_pre", "resid_post")
-        self._skipped = at.layer + (at.site == "resid_post")
+        below = at.layer + (at.site == "resid_post")
+        self.skipped = below if route == "suffix" else 0
+        """How many layers run once for all rows of a prompt."""
 
     def _module(self, path: str) -> Any:
         module = self._tree
@@ -163,9 +172,8 @@ class Host:
         """
         tree, blocks, site, hook = self._tree, self._blocks, self._site, self.written
         bypass, moved = self._bypass, activation - at.written
-        suffix = self.route == "suffix"
-        skipped = self._skipped if suffix else 0
-        replace = not (suffix and self._on_stream and skipped > 0)
+        skipped = self.skipped
+        replace = not (self._on_stream and skipped > 0)
         stream = activation if self._on_stream else at.stream
         later = [(site_of(point), self._module(point.module), point) for point in watch]
         watched: dict[str, Tensor] = {}
@@ -204,25 +212,65 @@ class Host:
         The logits after the last position, and the memory of all layers.
         """
         memory = self.memory()
+        logits = self._above(at, activation, memory, 1)
+        for number in range(self.skipped):
+            kept = below.layers[number]
+            memory.layers[number].update(kept.keys[source], kept.values[source])
+        return Opening(logits[:, -1], memory)
+
+    def _above(
+        self, at: Halfway, activation: Tensor, memory: Memory, keep: int, start: int = 0
+    ) -> Tensor:
+        """Run the layers above the hook, remembering: the logits at the last ``keep`` positions."""
         tree, bypass, moved = self._tree, self._bypass, activation - at.written
-        suffix = self.route == "suffix"
-        skipped = self._skipped if suffix else 0
-        replace = not (suffix and self._on_stream and skipped > 0)
+        skipped = self.skipped
+        replace = not (self._on_stream and skipped > 0)
         stream = activation if self._on_stream else at.stream
-        inputs = self._inputs(at.ids) | self._remembering(memory)
+        inputs = self._inputs(at.ids, start) | self._remembering(memory)
         passed, inside = self._as_output(stream), self.written.block_index
-        with torch.no_grad(), tree.trace(**inputs, logits_to_keep=1):
+        with torch.no_grad(), tree.trace(**inputs, logits_to_keep=keep):
             for number in range(skipped):
                 self._blocks[number].skip(passed)
             if replace:
                 _put(self._site, self.written, activation)
             if bypass is not None:
                 _move(bypass, inside, moved)
-            logits = tree.output.logits.save()
-        for number in range(skipped):
-            kept = below.layers[number]
-            memory.layers[number].update(kept.keys[source], kept.values[source])
-        return Opening(logits[:, -1], memory)
+            logits: Tensor = tree.output.logits.save()
+        return logits
+
+    def resume_late(
+        self, at: Halfway, activation: Tensor, keep: int, below: Memory, source: Tensor, start: int
+    ) -> Finish:
+        """As :meth:`resume`, where nothing differs before the position ``start``.
+
+        What the layers above the hook keep of the positions before it is the same for every row of
+        a prompt: it is made once, and each row runs the rest alone.
+
+        Parameters
+        ----------
+        at:
+            Where :meth:`read` stopped, one row a prompt.
+        activation:
+            ``[R, S, d]``: what stands at the hook now; before ``start``, what stood there.
+        keep:
+            At how many last positions the logits are wanted: at most ``S - start``.
+        below:
+            What :meth:`read` kept of the layers below, one row a prompt.
+        source:
+            ``[R]``: the prompt of each row.
+        start:
+            The first position that may differ.
+        """
+        each = torch.arange(len(at.ids), device=source.device)
+        whole = self.prefill(at, at.written, below, each).memory
+        memory = self.memory()
+        for number, kept in enumerate(whole.layers):
+            # Layers that are skipped only say how long the sequence is.
+            of = source if number >= self.skipped else source[:1]
+            memory.layers[number].update(kept.keys[of, :, :start], kept.values[of, :, :start])
+        rest = at.rows(source).since(start)
+        logits = self._above(rest, activation[:, start:], memory, keep, start)
+        return Finish(logits)
 
     def advance(
         self, ids: Tensor, length: int, memory: Memory, change: Callable[[Tensor, Tensor], Tensor]

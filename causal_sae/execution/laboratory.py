@@ -9,11 +9,12 @@ from pathlib import Path
 import pandas as pd
 import torch
 from rich.console import Console
+from torch import Tensor
 
 from causal_sae.errors import DataError, Place, SAEError, SpecError
 from causal_sae.execution.batches import Limit
 from causal_sae.execution.forward import Bench, not_finite
-from causal_sae.execution.gates import Gate, choose_route
+from causal_sae.execution.gates import Gate, check_late, choose_route
 from causal_sae.execution.hook_points import HookPoint, resolve
 from causal_sae.execution.host import Host, site_of
 from causal_sae.execution.memory import budget_of, limit_of
@@ -43,6 +44,8 @@ class Laboratory:
     tokenizer: Tokenizer
     limit: Limit
     """What one batch may hold."""
+    late: bool = False
+    """Whether arms share what stands before the first edited token."""
 
     @property
     def hook(self) -> HookPoint:
@@ -97,6 +100,7 @@ class Laboratory:
             directions=self.sae.direction(range(self.sae.config.d_sae)),
             seed=self.trial.seed,
             skip_sinks=self.trial.attention_sinks == "skip",
+            late=self.late,
             watch=tuple(sorted(hooks.values(), key=_forward_order)),
             arms=tuple(arm.name for arm in self.trial.arms),
         )
@@ -111,10 +115,7 @@ class Laboratory:
         SAEError
             When the activation at the hook is not as wide as the SAE.
         """
-        by_length = sorted(prompts, key=lambda p: (len(p.tokens), p.unit_id))
-        middle = by_length[len(by_length) // 2]
-        pair = [p for p in by_length if len(p.tokens) == len(middle.tokens)][:2]
-        ids = torch.tensor([p.tokens for p in pair], device=self.model.device)
+        pair, ids = self._pair(prompts)
         for prompt, logits in zip(pair, self.host.plain(ids, 1), strict=True):
             if not bool(torch.isfinite(logits).all()):
                 raise not_finite(prompt.unit_id)
@@ -123,6 +124,23 @@ class Laboratory:
         check_width(self.sae, at.activation.shape[-1], self.model.name)
         check_written(self.sae, at.written.shape[-1], self.model.name)
         return replace(self, host=host), gate
+
+    def choose_start(self, prompts: Sequence[Prompt]) -> tuple[Laboratory, list[Gate]]:
+        """Whether arms may share what stands before the first edited token, tested on two prompts.
+
+        There is nothing to share, and no gate, where edits begin at the second token.
+        """
+        if self.trial.positions in ("all", "prompt"):
+            return self, []
+        gate = check_late(self.host, self._pair(prompts)[1])
+        return replace(self, late=gate.status == "pass"), [gate]
+
+    def _pair(self, prompts: Sequence[Prompt]) -> tuple[list[Prompt], Tensor]:
+        """Two prompts of one length, the middle one, and their token ids."""
+        by_length = sorted(prompts, key=lambda p: (len(p.tokens), p.unit_id))
+        middle = by_length[len(by_length) // 2]
+        pair = [p for p in by_length if len(p.tokens) == len(middle.tokens)][:2]
+        return pair, torch.tensor([p.tokens for p in pair], device=self.model.device)
 
 
 def open_laboratory(

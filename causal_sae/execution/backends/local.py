@@ -180,7 +180,8 @@ def open_local(
     prompts = laboratory.tokenizer.prompts(table)
     metrics = laboratory.metrics(table)
     laboratory, gate = laboratory.choose_route(prompts)
-    return LocalBackend(laboratory, table, prompts, metrics, [gate], console)
+    laboratory, more = laboratory.choose_start(prompts)
+    return LocalBackend(laboratory, table, prompts, metrics, [gate, *more], console)
 
 
 def sae_fingerprint(sae: SAE) -> str:

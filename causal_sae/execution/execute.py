@@ -12,7 +12,8 @@ from typing import Any, TypeAlias, TypeVar
 import pandas as pd
 
 from causal_sae.execution.batches import Batch, Job, Limit, batches
-from causal_sae.execution.forward import Bench, Pass, exercised, firing, run_batch
+from causal_sae.execution.bench import Bench
+from causal_sae.execution.forward import Pass, exercised, firing, run_batch
 from causal_sae.execution.gates import Gate, check_batches, check_dose, check_idle
 from causal_sae.execution.generation import Writing, writing_batches
 from causal_sae.execution.laboratory import Laboratory
@@ -264,19 +265,20 @@ def _identity(job: Job | Writing) -> tuple[object, ...]:
 def _rows(run: Plan, done: Pass) -> list[dict[str, object]]:
     """One row for each unit, arm and outcome that this batch measured."""
     rows: list[dict[str, object]] = []
-    tails = {(job.sequence.unit_id, job.sequence.continuation) for job in done.jobs}
+    sequences = [job.sequence for job in done.jobs]
     for name, metric in run.metrics.items():
-        if not any(metric.continuation(unit) == tail for unit, tail in tails):
+        if not any(s.answers(metric.continuation(s.unit_id)) for s in sequences):
             continue
         values = metric.measure(done.reading).tolist()
         for row, job in enumerate(done.jobs):
             unit = job.sequence.unit_id
-            if metric.continuation(unit) != job.sequence.continuation:
+            asked = metric.continuation(unit)
+            if not job.sequence.answers(asked):
                 continue
             first = int(done.untouched[row])
             rows += [
                 {"outcome": name, "value": values[row], "clean_outcome": values[first]}
-                | _delivered(run, done, row, unit, treatment)
+                | _delivered(run, done, row, bool(asked), treatment)
                 | dict(run.units[unit])
                 for treatment in done.stands_for(row)
             ]
@@ -284,10 +286,12 @@ def _rows(run: Plan, done: Pass) -> list[dict[str, object]]:
 
 
 def _delivered(
-    run: Plan, done: Pass, row: int, unit: str, treatment: Treatment
+    run: Plan, done: Pass, row: int, whole: bool, treatment: Treatment
 ) -> dict[str, object]:
-    delivery = done.delivery
-    active = int(done.active[row, list(run.focal)].sum()) if run.focal else 0
+    """What was done to a row: over the whole sequence, or over its prompt alone."""
+    unit = done.jobs[row].sequence.unit_id
+    fires, delivery = (done.active, done.delivery) if whole else done.in_prompt
+    active = int(fires[row, list(run.focal)].sum()) if run.focal else 0
     edits, edited = bool(treatment.features), bool(delivery.positions[row])
     levels = (delivery.before[row], delivery.asked[row], delivery.found[row])
     before, asked, found = map(float, levels) if edits and edited else (math.nan,) * 3

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from causal_sae.errors import GateError
 from causal_sae.execution.batches import Batch, Job
-from causal_sae.execution.forward import Bench, Pass, exercised, run_batch
+from causal_sae.execution.bench import Bench
+from causal_sae.execution.forward import Pass, exercised, run_batch
 from causal_sae.execution.host import Host, Route
 from causal_sae.execution.metrics import Metric
 
@@ -283,7 +284,8 @@ def _results(done: Pass, metrics: Mapping[str, Metric]) -> dict[Key, Tensor]:
     results = {}
     for row, (job, treatment) in enumerate(zip(done.jobs, done.treatments, strict=True)):
         unit, tail = job.sequence.unit_id, job.sequence.continuation
-        own = [measured[n][row] for n in measured if metrics[n].continuation(unit) == tail]
+        answered = (n for n in measured if job.sequence.answers(metrics[n].continuation(unit)))
+        own = [measured[n][row] for n in answered]
         values = [done.reading.logprobs[row].flatten(), *(value[None] for value in own)]
         results[unit, tail, treatment.arm if treatment else ""] = torch.cat(values)
     return results

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from causal_sae.execution.batches import Limit
+from causal_sae.execution.bench import Bench, Delivery, edit_rows, wide
 from causal_sae.execution.edits import sink_threshold
-from causal_sae.execution.forward import Bench, Delivery, edit_rows, wide
 from causal_sae.execution.host import Halfway
 from causal_sae.execution.sequences import Prompt
 from causal_sae.execution.treatments import Treatment
@@ -196,7 +196,7 @@ class Writer:
         readable[:, 0] = False
         looked = editable if bool(declared.any()) else readable & ~sinks
         self.active = ((features > 0) & looked[..., None]).sum(dim=1)
-        edited, self.delivery = edit_rows(
+        done = edit_rows(
             bench,
             halfway,
             features,
@@ -205,7 +205,9 @@ class Writer:
             self.treatments,
             self.units,
         )
-        opening = bench.host.prefill(halfway.rows(self.source), edited, below, self.source)
+        self.delivery = done.delivered(editable[self.source])
+        rows = halfway.rows(self.source)
+        opening = bench.host.prefill(rows, done.activation, below, self.source)
         self.memory = opening.memory
         return opening.logits
 
@@ -220,7 +222,7 @@ class Writer:
             if not self.jobs[0].edit_generated:
                 return written
             editable = alive[:, None] & ~self._sinks(written, self.source)
-            edited, delivery = edit_rows(
+            done = edit_rows(
                 self.bench,
                 Halfway(chosen[:, None], activation, written, written),
                 self.bench.sae.encode(activation),
@@ -230,8 +232,8 @@ class Writer:
                 self.units,
                 place,
             )
-            self.delivery = _together(self.delivery, delivery)
-            return edited
+            self.delivery = _together(self.delivery, done.delivered(editable))
+            return done.activation
 
         return self.bench.host.advance(chosen, place, self.memory, change)
 

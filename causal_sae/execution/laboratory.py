@@ -13,7 +13,8 @@ from torch import Tensor
 
 from causal_sae.errors import DataError, Place, SAEError, SpecError
 from causal_sae.execution.batches import Limit
-from causal_sae.execution.forward import Bench, not_finite
+from causal_sae.execution.bench import Bench
+from causal_sae.execution.forward import not_finite
 from causal_sae.execution.gates import Gate, check_late, choose_route
 from causal_sae.execution.hook_points import HookPoint, resolve
 from causal_sae.execution.host import Host, site_of
@@ -75,12 +76,18 @@ class Laboratory:
     def sequences(
         self, prompts: Sequence[Prompt], metrics: Mapping[str, Metric]
     ) -> dict[tuple[str, tuple[int, ...]], TokenSequence]:
-        """For each unit its prompt alone, and with every continuation that an outcome scores."""
-        made = {}
+        """For each unit its prompt with every continuation that an outcome scores, or alone.
+
+        Outcomes of the token after the prompt are read from the first of them.
+        """
+        made: dict[tuple[str, tuple[int, ...]], TokenSequence] = {}
+        edited = self.trial.positions in ("all", "generated")
         for prompt in prompts:
-            tails = {m.continuation(prompt.unit_id) for m in metrics.values()} or {()}
-            for tail in sorted(tails):
-                whole = TokenSequence(prompt, tail, self.trial.positions in ("all", "generated"))
+            asked = {m.continuation(prompt.unit_id) for m in metrics.values()} or {()}
+            tails = sorted(asked - {()}) or [()]
+            for tail in tails:
+                next_too = () in asked and tail == tails[0]
+                whole = TokenSequence(prompt, tail, edited, next_too)
                 if len(whole.tokens) > self.model.context:
                     raise DataError(
                         f"the prompt and continuation of unit {prompt.unit_id!r} have "

@@ -11,8 +11,9 @@ import torch
 
 from causal_sae.errors import GateError, ModelError
 from causal_sae.execution.batches import Job
+from causal_sae.execution.bench import Delivery
 from causal_sae.execution.execute import check, plan
-from causal_sae.execution.forward import Delivery, run_batch
+from causal_sae.execution.forward import run_batch
 from causal_sae.execution.gates import check_batches, check_dose, choose_route
 from causal_sae.execution.host import Finish, Host
 from causal_sae.execution.treatments import Treatment, treatments

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from causal_sae.execution.batches import Limit
-from causal_sae.execution.forward import Bench
+from causal_sae.execution.bench import Bench
 from causal_sae.execution.generation import Writing, _uniform, write, writing_batches
 from causal_sae.execution.hook_points import resolve
 from causal_sae.execution.host import Host

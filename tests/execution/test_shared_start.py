@@ -84,8 +84,10 @@ def test_where_only_the_continuation_is_edited(laboratory, monkeypatch):
     )
 
 
-def test_a_sliding_window_that_forgot_the_start_is_not_shared(laboratory, monkeypatch):
-    lab = laboratory("gemma2", positions="last")  # its window is 8 tokens
+@pytest.mark.parametrize("layer", [0, 2])
+def test_a_sliding_window_that_forgot_the_start_is_not_shared(laboratory, monkeypatch, layer):
+    # Its window is 8 tokens.
+    lab = laboratory("gemma2", f"blocks.{layer}.hook_resid_pre", positions="last")
     long = tuple(int(n) for n in np.arange(43, 57))
     batch = tuple(
         replace(j, sequence=replace(j.sequence, prompt=Prompt("a", long, np.arange(14) == 13)))

@@ -62,6 +62,8 @@ def run_trial(
     resume: bool = False,
     backend: str = "local",
     memory: float | None = None,
+    workers: int | None = None,
+    address: str | None = None,
     console: Console | None = None,
 ) -> Run:
     """Randomise, run, estimate and report a trial.
@@ -79,6 +81,10 @@ def run_trial(
     memory:
         What one batch may take beside the weights, in GiB; default: 1, or a quarter of an
         accelerator's memory. A run is resumed with the memory that it began with.
+    workers:
+        For ``backend="ray"``: how many processes hold a model each; default: one a GPU.
+    address:
+        For ``backend="ray"``: of a cluster that is running; default: one on this machine.
     console:
         Where progress is shown; default: standard error.
 
@@ -103,14 +109,15 @@ def run_trial(
     target = Path(out) if out else None
     require_free(target, resume)
     with busy(console, "loading torch"):
-        from causal_sae.execution.backends import open_backend  # noqa: PLC0415
+        from causal_sae.execution.backends import Resources, open_backend  # noqa: PLC0415
+    resources = Resources(memory, workers, address)
     lock = read_lock(lock_path(declared))
     with located(declared), clock.stage("set up"):
         spec = declared.trial
         check_files(declared)
         check_analysis(spec)
         prompts = read_prompts(spec, declared.folder)
-        engine = open_backend(backend, spec, declared.folder, prompts, console, memory)
+        engine = open_backend(backend, spec, declared.folder, prompts, console, resources)
         identity = identity_of(declared, engine)
         folder = choose_folder(Path("runs"), spec.name, target, resume, identity)
         excluded = engine.excluded()

@@ -79,7 +79,7 @@ def test_effects_do_not_depend_on_the_prompts_order_or_the_batch(
 
 @pytest.mark.usefixtures("no_page")
 def test_a_killed_run_resumes_to_the_same_effects(trial_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("causal_sae.execution.execute.SHARD_ROWS", 20)
+    monkeypatch.setattr("causal_sae.execution.plan.SHARD_ROWS", 20)
     monkeypatch.setattr("causal_sae.execution.laboratory.MAX_TOKENS", 60)
     path = trial_folder()
     whole = cs.run_trial(path, out=tmp_path / "whole")

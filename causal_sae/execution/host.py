@@ -51,7 +51,11 @@ class Halfway:
 
     def _each(self, part: Callable[[Tensor], Tensor]) -> Halfway:
         target = None if self.target is None else part(self.target)
-        return Halfway(part(self.ids), part(self.activation), part(self.stream), target)
+        activation = part(self.activation)
+        same = self.stream is self.activation
+        return Halfway(
+            part(self.ids), activation, activation if same else part(self.stream), target
+        )
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ import torch
 from causal_sae.errors import GateError, ModelError
 from causal_sae.execution.batches import Job
 from causal_sae.execution.bench import Delivery
-from causal_sae.execution.execute import check, plan
+from causal_sae.execution.execute import check
 from causal_sae.execution.forward import run_batch
 from causal_sae.execution.gates import check_batches, check_dose, choose_route
 from causal_sae.execution.host import Finish, Host
+from causal_sae.execution.plan import plan
 from causal_sae.execution.treatments import Treatment, treatments
 
 TEXTS = ["whale sea ship boat captain", "old man said to the king", "storm night day the sea of"]

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from causal_sae.execution.batches import Job
-from causal_sae.execution.execute import execute, plan
+from causal_sae.execution.execute import execute
 from causal_sae.execution.forward import run_batch
+from causal_sae.execution.plan import plan
 from causal_sae.execution.sequences import TokenSequence
 from causal_sae.execution.treatments import deal_draws, treatments
 

@@ -10,9 +10,10 @@ import torch
 
 from causal_sae.errors import GateError
 from causal_sae.execution.batches import Job
-from causal_sae.execution.execute import _idle, check, execute, plan
+from causal_sae.execution.execute import _idle, check, execute
 from causal_sae.execution.forward import run_batch
 from causal_sae.execution.host import Host
+from causal_sae.execution.plan import plan
 from causal_sae.execution.treatments import deal_draws, treatments
 from causal_sae.manifest import rows_of
 

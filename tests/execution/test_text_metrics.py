@@ -171,7 +171,7 @@ def test_a_killed_run_of_texts_resumes_to_the_same_effects(
 ):
     import causal_sae.execution.execute as execute
 
-    monkeypatch.setattr("causal_sae.execution.execute.SHARD_ROWS", 12)
+    monkeypatch.setattr("causal_sae.execution.plan.SHARD_ROWS", 12)
     path = trial_folder(**declared)
     whole = cs.run_trial(path, out=tmp_path / "whole")
     write, done = execute.written, []

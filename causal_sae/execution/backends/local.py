@@ -12,10 +12,12 @@ import pandas as pd
 from rich.console import Console
 
 from causal_sae.errors import Place, SpecError
-from causal_sae.execution.execute import Plan, check, execute, plan
+from causal_sae.execution.backends.resources import Resources
+from causal_sae.execution.execute import Runner, check, execute, here
 from causal_sae.execution.gates import Gate
 from causal_sae.execution.laboratory import Laboratory, exclusions, open_laboratory
 from causal_sae.execution.metrics import Metric
+from causal_sae.execution.plan import Plan, plan
 from causal_sae.execution.scan import Scan, exposure, scan
 from causal_sae.execution.sequences import Prompt
 from causal_sae.execution.text_metrics import TextMetric
@@ -40,6 +42,7 @@ Advance = Callable[[int], None]
 class LocalBackend:
     """One process, one model. Opened once; then: who is eligible, the plan, its gates, the run."""
 
+    name = "local"
     laboratory: Laboratory
     table: pd.DataFrame
     """The prompts."""
@@ -61,7 +64,7 @@ class LocalBackend:
         return {
             "hashes": {"model": model.fingerprint, "sae": sae_fingerprint(sae)} | self._readers(),
             "execution": {
-                "backend": "local",
+                "backend": self.name,
                 "device": str(model.device),
                 "dtype": str(model.dtype).removeprefix("torch."),
                 "model": model.name,
@@ -165,7 +168,12 @@ class LocalBackend:
 
     def execute(self, run: Plan, folder: Path, advance: Advance) -> pd.DataFrame:
         """Run what ``folder`` does not hold yet; returns all observations."""
-        return execute(run, folder, advance)
+        return execute(run, folder, advance, self.runner)
+
+    @property
+    def runner(self) -> Runner:
+        """What runs the shards of a plan."""
+        return here
 
 
 def open_local(
@@ -173,10 +181,10 @@ def open_local(
     base: Path,
     table: pd.DataFrame,
     console: Console | None = None,
-    memory: float | None = None,
+    resources: Resources = Resources(),  # noqa: B008 - frozen
 ) -> LocalBackend:
     """Load the model and the SAE, tokenise the prompts, and pass the first gate."""
-    laboratory = open_laboratory(trial, base, console, memory)
+    laboratory = open_laboratory(trial, base, console, resources.memory)
     prompts = laboratory.tokenizer.prompts(table)
     metrics = laboratory.metrics(table)
     laboratory, gate = laboratory.choose_route(prompts)

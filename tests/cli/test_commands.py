@@ -187,12 +187,12 @@ def test_fetch_of_a_trial_without_a_model_is_refused(call, trial_folder):
 
 
 def test_stopping_names_the_folder_that_goes_on(call, trial_folder, monkeypatch, tmp_path):
-    import causal_sae.execution.execute as execute
+    import causal_sae.execution.shards as shards
 
     def stop(bench, batch):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(execute, "_rows", stop)
+    monkeypatch.setattr(shards, "_rows", stop)
     path = trial_folder()
     said = call("run", path, "--out", tmp_path / "out")
     assert said.code == 130

@@ -99,8 +99,14 @@ def load_model(spec: ModelSpec, base: Path, console: Console | None = None) -> L
             )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:300]
+        aid = (
+            "; check its name and revision, or fetch it where there is a network: "
+            "`causal-sae fetch TRIAL`"
+            if isinstance(where, str)
+            else ""
+        )
         raise ModelError(
-            f"transformers cannot load {where} as a causal language model: {reason}",
+            f"transformers cannot load {where} as a causal language model: {reason}{aid}",
             Place(field="model.source"),
         ) from None
     return wrap_model(network.to(device), tokenizer, str(where), _fingerprint(where, network))

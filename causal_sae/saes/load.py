@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 
 from causal_sae.errors import Place, SAEError, did_you_mean
@@ -192,6 +193,33 @@ def download(source: HubSource) -> Path:
     return Path(folder) / (source.file or "")
 
 
+def _check_registered(release: SAELensRelease) -> None:
+    """Pass when SAELens's registry, which comes with it, has the name; otherwise the nearest.
+
+    A release with a slash is a repository of the hub, which SAELens takes too.
+    """
+    try:
+        from sae_lens.loading.pretrained_saes_directory import (  # noqa: PLC0415
+            get_pretrained_saes_directory,
+        )
+    except ImportError:
+        return  # a version that keeps it elsewhere: SAELens itself will say
+    releases = get_pretrained_saes_directory()
+    if "/" in release.release and release.release not in releases:
+        return
+    for what, given, known in (
+        ("release", release.release, releases),
+        ("id", release.id, getattr(releases.get(release.release), "saes_map", {})),
+    ):
+        if known and given not in known:
+            near = get_close_matches(given, known, n=3, cutoff=0.4)
+            hint = f"; the nearest are {', '.join(near)}" if near else ""
+            raise SAEError(
+                f"SAELens's registry has no {what} {given!r}{hint}.",
+                Place(field=f"sae.source.saelens.{what}"),
+            )
+
+
 def from_registry(
     release: SAELensRelease,
     normalization_factor: float | None,
@@ -213,11 +241,15 @@ def from_registry(
             "folder as `source: {path: ...}`.",
             field,
         ) from error
+    _check_registered(release)
     try:
         theirs = sae_lens.SAE.from_pretrained(release.release, release.id, device="cpu")
-    except (ValueError, KeyError, OSError) as error:
+    except Exception as error:  # whatever its many readers and the network raise
+        reason = " ".join(str(error).split())[:300]
         raise SAEError(
-            f"SAELens cannot get {release.release} / {release.id}: {error}.", field
+            f"SAELens cannot get {release.release} / {release.id}: {reason}. Where there is no "
+            "network, download it elsewhere and name its folder as `source: {path: ...}`.",
+            field,
         ) from error
     with tempfile.TemporaryDirectory() as folder:
         theirs.save_model(folder)

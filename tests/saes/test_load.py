@@ -8,6 +8,7 @@ import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -335,6 +336,70 @@ def test_saelens_registry_without_saelens_names_the_extra(tmp_path, monkeypatch)
     spec = SAESpec.model_validate({"source": {"saelens": {"release": "r", "id": "i"}}})
     with pytest.raises(SAEError, match=r"pip install causal-sae\[saelens\]"):
         open_sae(spec, tmp_path)
+
+
+def registry(monkeypatch, get):
+    """A stand-in for SAELens: two releases, and whatever ``get`` does."""
+    gemma = SimpleNamespace(saes_map={"layer_12/width_16k/canonical": "x", "layer_3/w": "y"})
+    known = {"gemma-scope-2b-pt-res-canonical": gemma, "gpt2-small-res-jb": SimpleNamespace()}
+    where = "sae_lens.loading.pretrained_saes_directory"
+    directory = SimpleNamespace(get_pretrained_saes_directory=lambda: known)
+    fake = SimpleNamespace(SAE=SimpleNamespace(from_pretrained=get))
+    parts = {"sae_lens": fake, "sae_lens.loading": SimpleNamespace(), where: directory}
+    for name, module in parts.items():
+        monkeypatch.setitem(sys.modules, name, module)
+
+
+def named(release, sae_id, **more):
+    source = {"saelens": {"release": release, "id": sae_id}}
+    return SAESpec.model_validate({"source": source, **more})
+
+
+def test_an_sae_of_the_registry_is_read_as_its_files_would_be(tmp_path, monkeypatch):
+    asked = []
+
+    def get(release, sae_id, device):
+        asked.append((release, sae_id, device))
+        save = lambda folder: shutil.copytree(GOLDENS / STANDARD, folder, dirs_exist_ok=True)  # noqa: E731
+        return SimpleNamespace(save_model=save)
+
+    registry(monkeypatch, get)
+    sae = open_sae(named("gpt2-small-res-jb", "blocks.8.hook_resid_pre"), tmp_path)
+    assert asked == [("gpt2-small-res-jb", "blocks.8.hook_resid_pre", "cpu")]
+    own = load_sae(GOLDENS / STANDARD)
+    assert torch.equal(sae.weights.w_enc, own.weights.w_enc)
+    assert sae.config.path is None
+
+
+@pytest.mark.parametrize(
+    ("release", "sae_id", "field", "sentence"),
+    [
+        ("gemma-scope-2b-res", "x", "release", "nearest are gemma-scope-2b-pt-res-canonical"),
+        ("gemma-scope-2b-pt-res-canonical", "layer_12/canonical", "id", "nearest are layer_12/"),
+        ("qqq", "x", "release", "has no release 'qqq'"),
+    ],
+)
+def test_a_name_that_the_registry_lacks_is_refused_with_the_nearest(
+    tmp_path, monkeypatch, release, sae_id, field, sentence
+):
+    registry(monkeypatch, None)
+    with pytest.raises(SAEError, match=sentence) as caught:
+        open_sae(named(release, sae_id), tmp_path)
+    assert caught.value.place.field == f"sae.source.saelens.{field}"
+
+
+def test_a_registry_without_a_network_says_what_to_do(tmp_path, monkeypatch):
+    class ConnectError(Exception):
+        """As httpx raises: no OSError."""
+
+    def get(*_, **__):
+        raise ConnectError("name resolution failed")
+
+    registry(monkeypatch, get)
+    with pytest.raises(SAEError, match="SAELens cannot get someone/saes / layer_3: name resol"):
+        open_sae(named("someone/saes", "layer_3"), tmp_path)
+    with pytest.raises(SAEError, match=r"name resolution failed.*no network, download it elsewh"):
+        open_sae(named("gpt2-small-res-jb", "blocks.8.hook_resid_pre"), tmp_path)
 
 
 def test_the_hub_out_of_reach_is_a_sentence(tmp_path, monkeypatch):

@@ -139,8 +139,9 @@ def texts_of(observations: Path) -> Path:
 
 def _sweep(folder: Path, names: Sequence[str]) -> None:
     """Remove what another plan left."""
+    known = set(names)
     for kept in (folder, texts_of(folder)):
-        for stale in {path for path in kept.glob("part-*") if path.name not in names}:
+        for stale in {path for path in kept.glob("part-*") if path.name not in known}:
             stale.unlink()
 
 

@@ -89,11 +89,13 @@ def writing_batches(jobs: Iterable[Writing], limit: Limit) -> Iterator[tuple[Wri
     ordered = sorted(jobs, key=lambda job: (_kind(job), job.prompt.unit_id))
     for _, same in groupby(ordered, key=_kind):
         batch: list[Writing] = []
+        tokens = 0
         for job in same:
-            if batch and sum(j.tokens for j in (*batch, job)) > limit.tokens:
+            if batch and tokens + job.tokens > limit.tokens:
                 yield tuple(batch)
-                batch = []
+                batch, tokens = [], 0
             batch.append(job)
+            tokens += job.tokens
         yield tuple(batch)
 
 

@@ -29,7 +29,7 @@ from causal_sae.spec.design import Eligibility
 from causal_sae.spec.trial import Trial
 
 #: Tokens in one batch, all rows together, whatever fits: beyond this a batch gains no speed.
-MAX_TOKENS = 1 << 16
+MAX_TOKENS = 1 << 14
 
 
 @dataclass(frozen=True)

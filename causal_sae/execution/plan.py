@@ -111,9 +111,11 @@ def _shards(made: Iterable[B]) -> tuple[tuple[B, ...], ...]:
     """Batches together, as many as are written to one file."""
     shards: list[tuple[B, ...]] = []
     current: list[B] = []
+    rows = 0
     for batch in made:
         current.append(batch)
-        if sum(job.rows for b in current for job in b) >= SHARD_ROWS:
+        rows += sum(job.rows for job in batch)
+        if rows >= SHARD_ROWS:
             shards.append(tuple(current))
-            current = []
+            current, rows = [], 0
     return (*shards, tuple(current)) if current else tuple(shards)

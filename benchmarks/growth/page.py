@@ -63,8 +63,8 @@ def text(table: pd.DataFrame) -> str:
                 )
             )
             + ". 1 is linear; planning is a little above it, as Python's collector of garbage "
-            "looks through a larger plan. Batches stay within their memory: what grows is the plan and "
-            "the table of observations.\n",
+            "looks through a larger plan. Batches stay within their memory: what grows is the plan "
+            "and the table of observations.\n",
             "Not measured: a cluster of several machines.\n",
         ]
     )

@@ -28,35 +28,43 @@ def main() -> None:
     if not arguments.page:
         source = {"path": arguments.model} if arguments.model else MODEL
         model = load_model(ModelSpec.model_validate({"source": source}), Path())
-        table = _measure(model, arguments)
-        table.to_csv(RESULTS, index=False)
+        _measure(model, arguments)
     table = pd.read_csv(RESULTS)
     figure.draw(table, ROOT / "docs" / "images" / "speed.png")
     page.write(table, ROOT / "docs" / "explanation" / "speed.md")
     print(page.summary(table))
 
 
-def _measure(model: LanguageModel, arguments: argparse.Namespace) -> pd.DataFrame:
+def _measure(model: LanguageModel, arguments: argparse.Namespace) -> None:
+    """Measure case by case; each is saved when it is done."""
     draw, tables = np.random.default_rng(1), []
     depth = int(model.text_config.num_hidden_layers)
-    places = {"early": depth // 6 - 1, "middle": depth // 2 - 1, "late": 5 * depth // 6 - 1}
+    places = {"middle": depth // 2 - 1, "early": depth // 6 - 1, "late": 5 * depth // 6 - 1}
     for place, layer in places.items():
-        for arms in arguments.arms:
+        for arms in arguments.arms if place == "middle" else arguments.elsewhere:
             prompts = max(1, min(8, arguments.rows // (1 + arms)))
             case = Case(model, layer, arms, prompts, arguments.tokens)
-            for each in (case, case.lasting()) if place == "middle" else (case,):
+            last = place == "middle" and arms in arguments.elsewhere
+            for each in (case, case.lasting()) if last else (case,):
                 found = measured(each, WAYS, arguments.rounds, draw)
                 tables.append(found.assign(place=place, threads=arguments.threads))
                 said = f"{place} layer ({layer}), {arms} arms, last token only: {each.last}"
                 print(said, flush=True)
-    return pd.concat(tables, ignore_index=True)
+                pd.concat(tables, ignore_index=True).to_csv(RESULTS, index=False)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.executor", description=__doc__)
     parser.add_argument("--model", help="a directory; default: SmolLM2-135M-Instruct")
     parser.add_argument("--arms", type=int, nargs="+", default=[1, 2, 8, 32])
-    parser.add_argument("--rows", type=int, default=54, help="of a batch, at most about")
+    parser.add_argument(
+        "--elsewhere",
+        type=int,
+        nargs="+",
+        default=[1, 2, 8, 32],
+        help="arms at early and late layers, and for edits of the last token only",
+    )
+    parser.add_argument("--rows", type=int, default=36, help="of a batch, at most about")
     parser.add_argument("--tokens", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)

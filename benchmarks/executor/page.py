@@ -29,10 +29,10 @@ def text(table: pd.DataFrame) -> str:
         "turns in random order, round after round; a ratio is within its round, and the median "
         f"over {table['round'].nunique()} rounds is shown. Times are processor time on "
         f"{_plural(int(table['threads'].iloc[0]), 'core')} "
-        "(SmolLM2-135M, float32, prompts of 16 tokens, at most 54 rows in a batch, a made-up SAE "
-        "of 4,096 features). Causal-sae's time includes the SAE's encoding, the log-softmax in "
-        "float64 and what it writes down of each edit; the others' only the forward pass and the "
-        "edit.\n",
+        "(SmolLM2-135M, float32, prompts of 16 tokens, at most 36 rows in a batch, a made-up SAE "
+        "of 4,096 features; other programs ran beside it). Causal-sae's time includes the SAE's "
+        "encoding, the log-softmax in float64 and what it writes down of each edit; the others' "
+        "only the forward pass and the edit.\n",
         "![Ratios by number of arms](../images/speed.png)\n",
         summary_list(table),
         "The floor is the bare forward's time, times the share of its arithmetic that cannot be "

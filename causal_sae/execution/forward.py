@@ -11,7 +11,7 @@ from torch import Tensor
 
 from causal_sae.errors import ModelError, Place
 from causal_sae.execution.batches import Batch, Job, Limit, batches
-from causal_sae.execution.bench import Bench, Delivery, edit_rows, wide
+from causal_sae.execution.bench import Bench, Delivery, Edited, edit_rows, wide
 from causal_sae.execution.edits import attention_sinks
 from causal_sae.execution.host import Memory, site_of
 from causal_sae.execution.metrics.base import Reading
@@ -84,15 +84,22 @@ def run_batch(bench: Bench, batch: Batch) -> Pass:
         untouched,
         {site_of(bench.host.written): edited, **finish.watched},
     )
-    fires = (features > 0) & editable[..., None]
-    active, delivery = fires.sum(dim=1)[source], done.delivered(editable[source])
-    in_prompt = (active, delivery)
+    whole = _done(features, editable, source, done)
+    in_prompt = whole
     if keep > 1:
-        inside = editable[source].clone()
+        inside = editable.clone()
         inside[:, prompt:] = False
-        in_prompt = (fires[:, :prompt].sum(dim=1)[source], done.delivered(inside))
+        in_prompt = _done(features, inside, source, done)
     spared = tuple(() if treatment else idle[number] for number, treatment in rows)
-    return Pass(jobs, treatments, untouched, active, delivery, in_prompt, reading, spared)
+    return Pass(jobs, treatments, untouched, *whole, in_prompt, reading, spared)
+
+
+def _done(
+    features: Tensor, editable: Tensor, source: Tensor, done: Edited
+) -> tuple[Tensor, Delivery]:
+    """For each row at how many of the positions each feature fires, and what was done there."""
+    active = ((features > 0) & editable[..., None]).sum(dim=1)
+    return active[source], done.delivered(editable[source])
 
 
 def _rows(

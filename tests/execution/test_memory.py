@@ -151,3 +151,21 @@ def test_a_run_that_runs_out_of_memory_ends_with_the_same_effects(
         atol=1e-6,
     )
     pd.testing.assert_frame_equal(whole.effects, halved.effects, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [torch.OutOfMemoryError, MemoryError])
+def test_memory_that_ends_inside_a_traced_pass_is_seen_and_the_model_goes_on(laboratory, kind):
+    lab = laboratory()
+    ids = torch.tensor([[0, 43, 44, 45, 46]])
+    at = lab.host.read(ids)
+    norm = lab.model.network.model.norm
+
+    def ends(*_given):
+        raise kind("out of memory")
+
+    handle = norm.register_forward_pre_hook(ends)
+    with pytest.raises(kind) as caught:
+        lab.host.resume(at, at.activation, 1)
+    handle.remove()
+    assert ran_out(caught.value)
+    assert torch.equal(lab.host.resume(at, at.activation, 1).logits, lab.host.plain(ids, 1))

@@ -38,9 +38,10 @@ def text(table: pd.DataFrame) -> str:
         "The floor is the bare forward's time, times the share of its arithmetic that cannot be "
         "avoided: each prompt through the layers up to the hook, each row through those above it. "
         "Where only the last token is edited, each prompt runs all layers once, and each row its "
-        "last token. What causal-sae is above it is for the most part that a pass over a few "
-        "prompts uses a processor less well than one over all rows, which the floor does not know; "
-        'with more prompts in a batch it is less. "MB added" is what a pass took beyond the memory '
+        "last token. What causal-sae is above it is for the most part the unembedding of "
+        "the last tokens, a large matrix that is read for few rows: it takes longer than its "
+        "arithmetic says, and weighs most where little else is left to do. "
+        '"MB added" is what a pass took beyond the memory '
         "that the process already held: next to nothing where earlier passes had left enough.\n",
     ]
     for (last, place), part in table.groupby(["last", "place"], sort=False):

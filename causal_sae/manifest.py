@@ -114,6 +114,13 @@ def resumed(folder: RunFolder) -> dict[str, Any]:
     return {"started": before["started"], "resumed": [*before.get("resumed", []), now()]}
 
 
+def rows_of(observations: pd.DataFrame) -> dict[str, int]:
+    """How many units and arms were measured, and for how many the untouched model stands."""
+    rows = observations.drop_duplicates(["unit_id", "arm"])
+    taken = int(rows["not_run"].fillna(False).sum()) if "not_run" in rows else 0
+    return {"measured": len(rows), "taken over from the untouched model": taken}
+
+
 def _command() -> str:
     if Path(sys.argv[0]).stem == "causal-sae":
         return shlex.join(["causal-sae", *sys.argv[1:]])

@@ -27,6 +27,7 @@ from causal_sae.manifest import (
     now,
     registration_of,
     resumed,
+    rows_of,
     versions,
 )
 from causal_sae.piloting import held_out, unused
@@ -63,6 +64,9 @@ def run_trial(
     out: Path | str | None = None,
     resume: bool = False,
     backend: str = "local",
+    memory: float | None = None,
+    workers: int | None = None,
+    address: str | None = None,
     console: Console | None = None,
 ) -> Run:
     """Randomise, run, estimate and report a trial.
@@ -77,6 +81,13 @@ def run_trial(
         Go on with a run that was killed.
     backend:
         Where the model runs.
+    memory:
+        What one batch may take beside the weights, in GiB; default: 1, or a quarter of an
+        accelerator's memory. A run is resumed with the memory that it began with.
+    workers:
+        For ``backend="ray"``: how many processes hold a model each; default: one a GPU.
+    address:
+        For ``backend="ray"``: of a cluster that is running; default: one on this machine.
     console:
         Where progress is shown; default: standard error.
 
@@ -101,14 +112,15 @@ def run_trial(
     target = Path(out) if out else None
     require_free(target, resume)
     with busy(console, "loading torch"):
-        from causal_sae.execution.backends import open_backend  # noqa: PLC0415
+        from causal_sae.execution.backends import Resources, open_backend  # noqa: PLC0415
+    resources = Resources(memory, workers, address)
     lock = read_lock(lock_path(declared))
     with located(declared), clock.stage("set up"):
         spec = declared.trial
         check_files(declared)
         check_analysis(spec)
         prompts = read_prompts(spec, declared.folder)
-        engine = open_backend(backend, spec, declared.folder, prompts, console)
+        engine = open_backend(backend, spec, declared.folder, prompts, console, resources)
         identity = identity_of(declared, engine)
         folder = choose_folder(Path("runs"), spec.name, target, resume, identity)
         excluded = engine.excluded() | held_out(declared, prompts)
@@ -146,7 +158,7 @@ def run_trial(
         folder.write_table("diagnostics.csv", _frame(checks))
         with located(declared), clock.stage("run"), bar(console, "running", plan.tokens) as advance:
             done = engine.execute(plan, folder.observations, advance, partial(stops, spec))
-        manifest |= {"status": "observed"} | looks_of(spec, assignment, done)
+        manifest |= {"status": "observed", "rows": rows_of(done)} | looks_of(spec, assignment, done)
         folder.write_manifest(manifest)
         with clock.stage("estimate"), busy(console, "estimating the effects"):
             estimate_run(folder)

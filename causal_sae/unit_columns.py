@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 #: What the executor writes beside the contract's columns: a covariate may not be called so.
 RECORDED = frozenset(
-    {"positions", "active_positions", "activation_before", "activation_asked", "activation_found"}
+    {
+        *("positions", "active_positions", "not_run"),
+        *("activation_before", "activation_asked", "activation_found"),
+    }
 )
 
 

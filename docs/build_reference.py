@@ -24,7 +24,8 @@ from causal_sae.errors import SAEError
 from causal_sae.estimation.choice import PREFERRED, UNAVAILABLE
 from causal_sae.estimation.estimators import ESTIMATORS
 from causal_sae.estimation.multiplicity import UNAVAILABLE as LATER
-from causal_sae.execution.hook_points import FAMILIES, SITES, resolve
+from causal_sae.execution.families import FAMILIES
+from causal_sae.execution.hook_points import SITES, resolve
 from causal_sae.execution.metrics import METRICS
 from causal_sae.execution.text_metrics import TEXT_METRICS
 from causal_sae.flags import FLAGS
@@ -227,11 +228,14 @@ def hook_points() -> str:
             try:
                 point = resolve(name, family)
             except SAEError:
-                rows.append((f"`{name}`", "none: attention and MLP run side by side"))
+                reason = FAMILIES[family].absent[SITES[name.removeprefix("blocks.8.")]]
+                rows.append((f"`{name}`", f"none: {reason.partition(',')[0]}"))
                 continue
             element = "" if point.index is None else f", element {point.index}"
             rows.append((f"`{name}`", f"{point.side} of `{point.module}`{element}"))
-        parts.append(f"\n## {family}\n\n{table(('hook', 'where'), rows)}")
+        said = FAMILIES[family].variant
+        when = f"Where the model's configuration says `{said}`.\n\n" if said else ""
+        parts.append(f"\n## {family}\n\n{when}{table(('hook', 'where'), rows)}")
     parts.append(
         "\nAt `hook_resid_mid` the residual stream runs past the module that is read, so the same "
         "change is added again where the two join. Models of other types take a module path.\n"

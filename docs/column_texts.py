@@ -242,7 +242,10 @@ EXTRA_COLUMNS: dict[str, dict[str, str]] = {
         "activation_before": "The edited features' activation before the edit, mean over "
         "positions and features.",
         "activation_asked": "What the arm asked for.",
-        "activation_found": "What the SAE finds when it reads the edited activation again.",
+        "activation_found": "What the SAE finds when it reads the edited activation again; empty "
+        "for transcoders, which read elsewhere.",
+        "not_run": "Whether the value was taken over from the untouched model because the edit "
+        "cannot change this unit: its features are exactly 0 wherever they would be edited.",
     }
 }
 

@@ -36,6 +36,13 @@ def tiny_tokenizer():
     )
 
 
+VARIANT_OF = {
+    "gpt_neox_sequential": "gpt_neox",
+    "opt_post_norm": "opt",
+    "falcon_sequential": "falcon",
+}
+
+
 def tiny_network(family: str):
     """A causal language model of ``family`` with random weights that matter."""
     from transformers import AutoModelForCausalLM
@@ -54,24 +61,35 @@ def tiny_network(family: str):
         "pad_token_id": 1,
     }
     grouped = {"num_key_value_heads": 2}
+    heads = {"n_embd": WIDTH, "n_layer": LAYERS, "n_head": 4, "n_positions": 64}
+    ends = {name: common[name] for name in ("vocab_size", "bos_token_id", "eos_token_id")}
+    bare = {name: common[name] for name in common if not name.startswith(("inter", "pad"))}
+    opt = bare | {"word_embed_proj_dim": WIDTH, "ffn_dim": 48}
+    kinds = [[["global", "local"], LAYERS // 2]]
     own = {
-        "gpt2": {
-            "n_embd": WIDTH,
-            "n_layer": LAYERS,
-            "n_head": 4,
-            "vocab_size": size,
-            "n_positions": 64,
-            "bos_token_id": 0,
-            "eos_token_id": 1,
-        },
+        "gpt2": heads | ends,
         "llama": common | grouped,
         "gemma2": common | grouped | {"head_dim": 8, "sliding_window": 8},
         "gpt_neox": common,
+        "gpt_neox_sequential": common | {"use_parallel_residual": False},
         "qwen2": common | grouped,
+        "phi": common,
+        "phi3": common | grouped,
+        "olmo2": common | grouped,
+        "mixtral": common | grouped | {"num_local_experts": 4},
+        "cohere": common | grouped | {"logit_scale": 0.25},
+        "gptj": heads | ends | {"rotary_dim": 4},
+        "gpt_neo": bare | {"num_layers": LAYERS, "attention_types": kinds, "window_size": 3},
+        "opt": opt,
+        "opt_post_norm": opt | {"do_layer_norm_before": False},
+        "bloom": ends | {"hidden_size": WIDTH, "n_layer": LAYERS, "n_head": 4},
+        "falcon": bare,
+        "falcon_sequential": bare | {"parallel_attn": False, "alibi": True},
     }[family]
     torch.manual_seed(0)
     attention = {"attn_implementation": "eager"} if family == "gemma2" else {}
-    network = AutoModelForCausalLM.from_config(CONFIG_MAPPING[family](**own), **attention)
+    config = CONFIG_MAPPING[VARIANT_OF.get(family, family)](**own)
+    network = AutoModelForCausalLM.from_config(config, **attention)
     for parameter in network.parameters():
         if parameter.ndim > 1:
             torch.nn.init.normal_(parameter, std=0.15)

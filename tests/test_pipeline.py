@@ -79,13 +79,13 @@ def test_effects_do_not_depend_on_the_prompts_order_or_the_batch(
 
 @pytest.mark.usefixtures("no_page")
 def test_a_killed_run_resumes_to_the_same_effects(trial_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("causal_sae.execution.execute.SHARD_ROWS", 20)
+    monkeypatch.setattr("causal_sae.execution.plan.SHARD_ROWS", 20)
     monkeypatch.setattr("causal_sae.execution.laboratory.MAX_TOKENS", 60)
     path = trial_folder()
     whole = cs.run_trial(path, out=tmp_path / "whole")
-    import causal_sae.execution.execute as execute
+    import causal_sae.execution.shards as shards
 
-    run_batch, done = execute.run_batch, []
+    run_batch, done = shards.run_batch, []
 
     def dies(bench, batch):
         if len(done) > 8:
@@ -93,10 +93,10 @@ def test_a_killed_run_resumes_to_the_same_effects(trial_folder, tmp_path, monkey
         done.append(batch)
         return run_batch(bench, batch)
 
-    monkeypatch.setattr(execute, "run_batch", dies)
+    monkeypatch.setattr(shards, "run_batch", dies)
     with pytest.raises(KeyboardInterrupt):
         cs.run_trial(path, out=tmp_path / "killed")
-    monkeypatch.setattr(execute, "run_batch", run_batch)
+    monkeypatch.setattr(shards, "run_batch", run_batch)
     kept = len(list((tmp_path / "killed" / "observations").glob("*.parquet")))
     assert 0 < kept < len(list((tmp_path / "whole" / "observations").glob("*.parquet")))
     resumed = cs.run_trial(path, out=tmp_path / "killed", resume=True)

@@ -13,7 +13,12 @@ from rich.table import Table
 NAME = "doctor"
 
 NEEDED = ("torch", "transformers", "nnsight", "statsmodels", "pingouin", "dowhy", "pandas")
-EXTRAS = {"sae-lens": "causal-sae[saelens]", "openpyxl": "causal-sae[excel]"}
+EXTRAS = {
+    "sae-lens": "causal-sae[saelens]",
+    "ray": "causal-sae[ray]",
+    "vaderSentiment": "causal-sae[text]",
+    "openpyxl": "causal-sae[excel]",
+}
 
 
 def command() -> None:
@@ -34,6 +39,7 @@ def command() -> None:
         "models",
         ", ".join(converted_models()) or "[dim]none in the cache[/dim]: causal-sae fetch TRIAL",
     )
+    table.add_row("hub cache", _hub())
     table.add_row("SAEs", ", ".join(packs()) or "[dim]none under packs/[/dim]")
     console.print(table)
 
@@ -57,6 +63,17 @@ def converted_models() -> list[str]:
     from causal_sae.execution.model_source import cache_folder
 
     return sorted(p.name for p in (cache_folder() / "models").glob("*") if p.is_dir())
+
+
+def _hub() -> str:
+    """The repositories of the hub that need no network, and whether it is shut off."""
+    from huggingface_hub import constants
+
+    from causal_sae.execution.model_source import hub_cache
+
+    found = ", ".join(hub_cache()) or "[dim]empty[/dim]: causal-sae fetch TRIAL"
+    shut = "; HF_HUB_OFFLINE is set: nothing else is fetched"
+    return f"{found}{shut if constants.HF_HUB_OFFLINE else ''}"
 
 
 def packs() -> list[str]:

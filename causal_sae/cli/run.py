@@ -21,7 +21,23 @@ def command(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run that was killed.")
     ] = False,
-    backend: Annotated[str, typer.Option(help="Where the model runs: local.")] = "local",
+    backend: Annotated[str, typer.Option(help="Where the model runs: local or ray.")] = "local",
+    memory: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001,
+            help="GiB that one batch may take beside the weights. "
+            "[default: 1, or a quarter of the GPU's memory]",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="For ray: processes with a model each. [default: one a GPU]"),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="For ray: of a running cluster. [default: one on this machine]"),
+    ] = None,
 ) -> None:
     """Randomise prompts to arms, run the model, estimate the effects and write the report.
 
@@ -31,6 +47,13 @@ def command(
     from causal_sae.pipeline import run_trial
 
     finished = run_trial(
-        trial, out=out, resume=resume, backend=backend, console=Console(stderr=True)
+        trial,
+        out=out,
+        resume=resume,
+        backend=backend,
+        memory=memory,
+        workers=workers,
+        address=address,
+        console=Console(stderr=True),
     )
     show_run(finished, Console())

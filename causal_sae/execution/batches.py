@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -42,10 +42,9 @@ class Limit:
     scores: int | None = None
     """Next-token distributions over all rows: bounds the memory of the logits."""
 
-    def holds(self, jobs: Sequence[Job]) -> bool:
-        """Whether these jobs fit into one batch."""
-        few = self.scores is None or sum(job.scores for job in jobs) <= self.scores
-        return few and sum(job.tokens for job in jobs) <= self.tokens
+    def holds(self, tokens: int, scores: int) -> bool:
+        """Whether so many fit into one batch."""
+        return tokens <= self.tokens and (self.scores is None or scores <= self.scores)
 
 
 Batch = tuple[Job, ...]
@@ -60,11 +59,13 @@ def batches(jobs: Iterable[Job], limit: Limit) -> Iterator[Batch]:
     ordered = sorted(jobs, key=_place)
     for _, same in groupby(ordered, key=lambda job: job.sequence.shape):
         batch: list[Job] = []
+        tokens = scores = 0
         for job in same:
-            if batch and not limit.holds([*batch, job]):
+            if batch and not limit.holds(tokens + job.tokens, scores + job.scores):
                 yield tuple(batch)
-                batch = []
+                batch, tokens, scores = [], 0, 0
             batch.append(job)
+            tokens, scores = tokens + job.tokens, scores + job.scores
         yield tuple(batch)
 
 

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
 
 import pandas as pd
 
-from causal_sae.execution.batches import Batch, Job, Limit, batches
-from causal_sae.execution.forward import Bench, Pass, exercised, firing, run_batch
-from causal_sae.execution.gates import Gate, check_batches, check_dose
-from causal_sae.execution.generation import Writing, writing_batches
-from causal_sae.execution.laboratory import Laboratory
-from causal_sae.execution.metrics import Metric
-from causal_sae.execution.sequences import Prompt
-from causal_sae.execution.text_metrics import TextMetric
-from causal_sae.execution.texts import writings, written
+from causal_sae.execution.batches import Job, Limit, batches
+from causal_sae.execution.bench import Bench
+from causal_sae.execution.forward import exercised, firing, run_batch
+from causal_sae.execution.gates import Gate, check_batches, check_dose, check_idle
+from causal_sae.execution.memory import Memory
+from causal_sae.execution.plan import Plan
+from causal_sae.execution.shards import Advance, Measured, file_name, measure
 from causal_sae.execution.treatments import Treatment
 from causal_sae.randomness import generator
 from causal_sae.tables import OBSERVATIONS
 
-Advance = Callable[[int], None]
 Stop = Callable[[pd.DataFrame], bool]
-Shard: TypeAlias = Sequence[tuple[Any, ...]]
-"""Batches that are saved together: all of :class:`Job`, or all of :class:`Writing`."""
-SHARD_ROWS = 256  # rows of the model's batches between two writes
+Runner = Callable[[Plan, Sequence[int], Advance], Iterable[tuple[int, Measured]]]
+"""Runs the shards of those numbers and gives each when it is done, in whatever order."""
 GATE_UNITS = 4  # units of every arm that the gates look at
 GATE_CHUNK = 64  # sequences read at a time in search of units where an arm's features fire
 
@@ -38,137 +31,30 @@ def never(_observations: pd.DataFrame) -> bool:
     return False
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Every batch of a run, in the order in which it runs."""
-
-    bench: Bench
-    metrics: Mapping[str, Metric]
-    shards: tuple[tuple[Batch, ...], ...]
-    arms: Mapping[tuple[str, str], Treatment]
-    focal: tuple[int, ...]
-    units: Mapping[str, Mapping[str, object]]
-    """For each unit the columns that do not vary: block, cluster, covariates."""
-    places: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    """For each unit and arm the place in the unit's sequence of arms, where it has one."""
-    text_metrics: Mapping[str, TextMetric] = field(default_factory=dict)
-    text_shards: tuple[tuple[tuple[Writing, ...], ...], ...] = ()
-    """Every batch of generated text, in the order in which it runs, after the others."""
-    looked_at: tuple[Job, ...] = ()
-    """Prompts that the gates look at where no outcome reads the next token."""
-    breaks: tuple[tuple[int, int], ...] = ()
-    """How many shards, of both kinds, have run at each look before the end; empty: no looks."""
-
-    @property
-    def stages(self) -> Iterator[tuple[Shard, ...]]:
-        """The shards that run between two looks; all of them where there are no looks."""
-        before = (0, 0)
-        for ends in self.breaks or ((len(self.shards), len(self.text_shards)),):
-            shards, texts = (slice(a, b) for a, b in zip(before, ends, strict=True))
-            yield (*self.shards[shards], *self.text_shards[texts])
-            before = ends
-
-    @property
-    def jobs(self) -> list[Job]:
-        """Every sequence that is read for its next tokens."""
-        return [job for shard in self.shards for batch in shard for job in batch]
-
-    @property
-    def tokens(self) -> int:
-        """Tokens over all rows: what the run costs."""
-        texts = sum(job.tokens for shard in self.text_shards for b in shard for job in b)
-        return texts + sum(job.tokens for job in self.jobs)
-
-
-def plan(
-    laboratory: Laboratory,
-    prompts: Iterable[Prompt],
-    metrics: Mapping[str, Metric | TextMetric],
-    dealt: Mapping[tuple[str, str], Treatment],
-    focal: tuple[int, ...],
-    units: Mapping[str, Mapping[str, object]],
-) -> Plan:
-    """Lay out the batches.
-
-    Parameters
-    ----------
-    laboratory:
-        The model and the SAE.
-    prompts:
-        The prompts of all assigned units.
-    metrics:
-        The outcomes.
-    dealt:
-        For each unit and arm its treatment.
-    focal:
-        The features whose activity on the clean pass is the exposure.
-    units:
-        For each unit the columns that every observation of it carries.
-    """
-    each: dict[str, list[Treatment]] = {}
-    for (unit, _), treatment in sorted(dealt.items(), key=lambda item: item[0]):
-        each.setdefault(unit, []).append(treatment)
-    assigned = [prompt for prompt in prompts if prompt.unit_id in each]
-    read = {name: m for name, m in metrics.items() if isinstance(m, Metric)}
-    scored = {name: m for name, m in metrics.items() if isinstance(m, TextMetric)}
-    sequences = laboratory.sequences(assigned, read)
-    jobs = [Job(s, tuple(each[unit])) for (unit, _), s in sequences.items()]
-    texts = writings(laboratory, assigned, scored, each)
-    shards: list[tuple[Batch, ...]] = []
-    text_shards: list[tuple[tuple[Writing, ...], ...]] = []
-    breaks = []
-    for names in _by_look(units):
-        now = [job for job in jobs if job.sequence.unit_id in names] if read else []
-        shards += _shards(batches(now, laboratory.limit))
-        writing = [text for text in texts if text.prompt.unit_id in names]
-        text_shards += _shards(writing_batches(writing, laboratory.limit))
-        breaks.append((len(shards), len(text_shards)))
-    return Plan(
-        laboratory.bench(read),
-        read,
-        tuple(shards),
-        dealt,
-        focal,
-        units,
-        text_metrics=scored,
-        text_shards=tuple(text_shards),
-        looked_at=() if read else tuple(jobs),
-        breaks=tuple(breaks),
-    )
-
-
-def _by_look(units: Mapping[str, Mapping[str, object]]) -> list[set[str]]:
-    """The units that come in at each look, in order; all together where there are no looks."""
-    found: dict[int, set[str]] = {}
-    for unit, columns in units.items():
-        found.setdefault(int(str(columns.get("look", 1))), set()).add(unit)
-    return [found[number] for number in sorted(found)]
-
-
-B = TypeVar("B", bound=tuple[Any, ...])
-
-
-def _shards(made: Iterable[B]) -> tuple[tuple[B, ...], ...]:
-    """Batches together, as many as are written to one file."""
-    shards: list[tuple[B, ...]] = []
-    current: list[B] = []
-    for batch in made:
-        current.append(batch)
-        if sum(job.rows for b in current for job in b) >= SHARD_ROWS:
-            shards.append(tuple(current))
-            current = []
-    return (*shards, tuple(current)) if current else tuple(shards)
-
-
 def check(run: Plan, limit: Limit) -> list[Gate]:
     """Pass the gates that need a few batches: batch invariance, and the dose as found."""
     jobs = run.jobs or list(run.looked_at)
     shuffled = [jobs[i] for i in generator(run.bench.seed, "gates").permutation(len(jobs))]
+    bench = replace(run.bench, sparse=False)
     sample = _sample(run, shuffled, limit)
-    invariance = check_batches(run.bench, sample, run.metrics, shuffled)
-    passes = [run_batch(run.bench, batch) for batch in batches(sample, limit)]
+    invariance = check_batches(bench, sample, run.metrics, shuffled)
+    passes = [run_batch(bench, batch) for batch in batches(sample, limit)]
     doses = {gate.check.removeprefix("manipulation: "): gate for gate in check_dose(passes)}
-    return [invariance, *(doses[arm] for arm in run.bench.arms if arm in doses)]
+    idle = _idle(bench, shuffled[:GATE_CHUNK], limit)
+    return [invariance, *(doses[arm] for arm in bench.arms if arm in doses), *idle]
+
+
+def _idle(bench: Bench, jobs: Sequence[Job], limit: Limit) -> list[Gate]:
+    """Run a few edits whose features do not fire."""
+    fires = firing(bench, jobs, limit)
+    quiet = []
+    for job in jobs:
+        edits = [t for t in job.treatments if not exercised(t, fires[id(job)])]
+        if edits:
+            quiet.append(replace(job, treatments=tuple(edits)))
+            fires[id(quiet[-1])] = fires[id(job)]
+    few = quiet[:GATE_UNITS]
+    return check_idle(bench, list(batches(few, limit)), fires)
 
 
 def _sample(run: Plan, jobs: Sequence[Job], limit: Limit) -> list[Job]:
@@ -197,8 +83,19 @@ def _wanted(job: Job, seen: Mapping[str, int]) -> list[Treatment]:
     return [t for t in job.treatments if seen[t.arm] < GATE_UNITS]
 
 
+def here(run: Plan, numbers: Sequence[int], advance: Advance) -> Iterator[tuple[int, Measured]]:
+    """Run shards one after the other in this process."""
+    memory, shards = Memory(), run.every_shard
+    for number in numbers:
+        yield number, measure(run, shards[number], memory, advance)
+
+
 def execute(
-    run: Plan, folder: Path, advance: Advance = lambda _tokens: None, stop: Stop = never
+    run: Plan,
+    folder: Path,
+    advance: Advance = lambda _tokens: None,
+    runner: Runner = here,
+    stop: Stop = never,
 ) -> pd.DataFrame:
     """Run every shard that ``folder`` does not hold yet, and return all observations.
 
@@ -210,9 +107,11 @@ def execute(
     run:
         The plan.
     folder:
-        Where the shards are.
+        Where the shards are written.
     advance:
-        Called with the tokens of each batch that is done.
+        Called with the number of tokens done.
+    runner:
+        What runs the shards that are missing.
     stop:
         Asked at each look before the end, with the observations so far, whether to stop there.
 
@@ -222,39 +121,34 @@ def execute(
         :data:`causal_sae.tables.OBSERVATIONS`, sorted by unit, arm and outcome.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    stages = list(_named(run))
-    _sweep(folder, [name for stage in stages for name, _ in stage])
-    parts: list[pd.DataFrame] = []
-    for number, stage in enumerate(stages, 1):
-        parts += [_part(run, shard, folder / name, advance) for name, shard in stage]
-        if number < len(stages) and stop(_together(parts)):
-            _sweep(folder, [name for done in stages[:number] for name, _ in done])
-            break
-    return _together(parts)
+    shards = run.every_shard
+    paths = [folder / file_name(run, number, shard) for number, shard in enumerate(shards)]
+    _sweep(folder, [path.name for path in paths])
+    kept = (shard for shard, path in zip(shards, paths, strict=True) if path.exists())
+    advance(sum(job.tokens for shard in kept for batch in shard for job in batch))
+    start = 0
+    for end in run.looks:
+        missing = [number for number in range(start, end) if not paths[number].exists()]
+        for number, done in runner(run, missing, advance):
+            _save(paths[number], done)
+        if end < len(shards) and stop(_together(paths[:end])):
+            _sweep(folder, [path.name for path in paths[:end]])
+            return _together(paths[:end])
+        start = end
+    return _together(paths)
 
 
-def _named(run: Plan) -> Iterator[list[tuple[str, Shard]]]:
-    """The shards of each stage with the names of their files."""
-    number = 0
-    for stage in run.stages:
-        names = [f"part-{number + i:05d}-{_digest(run, s)}.parquet" for i, s in enumerate(stage)]
-        yield list(zip(names, stage, strict=True))
-        number += len(stage)
-
-
-def _part(run: Plan, shard: Shard, path: Path, advance: Advance) -> pd.DataFrame:
-    """The observations of one shard, made now or before."""
-    if path.exists():
-        advance(sum(job.tokens for batch in shard for job in batch))
-    else:
-        _write(path, OBSERVATIONS.conform(pd.DataFrame(_measured(run, shard, path, advance))))
-    return pd.read_parquet(path)
-
-
-def _together(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+def _together(paths: Sequence[Path]) -> pd.DataFrame:
+    together = pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True)
     keys = ["unit_id", "arm", "outcome", "sample"]
-    together = pd.concat(parts, ignore_index=True)
     return OBSERVATIONS.conform(together.sort_values(keys, ignore_index=True))
+
+
+def _save(path: Path, done: Measured) -> None:
+    """Write a shard: its texts before its observations, which say that it is whole."""
+    if done.texts is not None:
+        _write(texts_of(path.parent) / path.name, done.texts)
+    _write(path, done.observations)
 
 
 def texts_of(observations: Path) -> Path:
@@ -264,8 +158,9 @@ def texts_of(observations: Path) -> Path:
 
 def _sweep(folder: Path, names: Sequence[str]) -> None:
     """Remove what another plan left."""
+    known = set(names)
     for kept in (folder, texts_of(folder)):
-        for stale in {path for path in kept.glob("part-*") if path.name not in names}:
+        for stale in {path for path in kept.glob("part-*") if path.name not in known}:
             stale.unlink()
 
 
@@ -274,85 +169,3 @@ def _write(path: Path, table: pd.DataFrame) -> None:
     partial = path.with_suffix(".partial")
     table.to_parquet(partial, index=False)
     partial.replace(path)
-
-
-def _measured(run: Plan, shard: Shard, path: Path, advance: Advance) -> list[dict[str, object]]:
-    """Run one shard; the texts that it writes are saved before its observations."""
-    rows: list[dict[str, object]] = []
-    texts: list[pd.DataFrame] = []
-    for batch in shard:
-        if isinstance(batch[0], Job):
-            rows += _rows(run, run_batch(run.bench, batch))
-        else:
-            found, table = written(run, batch)
-            rows += found
-            texts.append(table)
-        advance(sum(job.tokens for job in batch))
-    if texts:
-        _write(texts_of(path.parent) / path.name, pd.concat(texts, ignore_index=True))
-    return rows
-
-
-def _digest(run: Plan, shard: Shard) -> str:
-    said = [_identity(job) for batch in shard for job in batch]
-    names = sorted([*run.metrics, *run.text_metrics])
-    bench = (run.bench.seed, run.bench.skip_sinks, run.bench.host.model.fingerprint)
-    return hashlib.sha256(repr((said, names, bench)).encode()).hexdigest()[:12]
-
-
-def _identity(job: Job | Writing) -> tuple[object, ...]:
-    treatments = [repr(t) for t in job.treatments]
-    if isinstance(job, Job):
-        return job.sequence.unit_id, job.sequence.tokens, treatments
-    how = (job.settings, job.edit_generated, job.untouched)
-    return job.prompt.unit_id, job.prompt.tokens, treatments, *how
-
-
-def _rows(run: Plan, done: Pass) -> list[dict[str, object]]:
-    """One row for each unit, arm and outcome that this batch measured."""
-    rows: list[dict[str, object]] = []
-    tails = {(job.sequence.unit_id, job.sequence.continuation) for job in done.jobs}
-    for name, metric in run.metrics.items():
-        if not any(metric.continuation(unit) == tail for unit, tail in tails):
-            continue
-        values = metric.measure(done.reading).tolist()
-        for row, (job, own) in enumerate(zip(done.jobs, done.treatments, strict=True)):
-            unit = job.sequence.unit_id
-            if metric.continuation(unit) != job.sequence.continuation:
-                continue
-            first = int(done.untouched[row])
-            # The untouched row stands for every arm that changes nothing.
-            arms = [own] if own else [t for t in job.treatments if t.changes_nothing]
-            rows += [
-                {"outcome": name, "value": values[row], "clean_outcome": values[first]}
-                | _delivered(run, done, row, unit, treatment)
-                | dict(run.units[unit])
-                for treatment in arms
-            ]
-    return rows
-
-
-def _delivered(
-    run: Plan, done: Pass, row: int, unit: str, treatment: Treatment
-) -> dict[str, object]:
-    delivery = done.delivery
-    active = int(done.active[row, list(run.focal)].sum()) if run.focal else 0
-    edits, edited = bool(treatment.features), bool(delivery.positions[row])
-    levels = (delivery.before[row], delivery.asked[row], delivery.found[row])
-    before, asked, found = map(float, levels) if edits and edited else (math.nan,) * 3
-    return {
-        "unit_id": unit,
-        "arm": treatment.arm,
-        "draw": treatment.draw,
-        "run_order": run.places.get((unit, treatment.arm)),
-        "exposed": active > 0 if run.focal else None,
-        "received": bool(delivery.received[row]),
-        "dose": float(delivery.dose[row]) if edits or treatment.changes_nothing else math.nan,
-        "status": "ok",
-        "positions": int(delivery.positions[row]),
-        "active_positions": active,
-        "norm_ratio": float(delivery.norm_ratio[row]),
-        "activation_before": before,
-        "activation_asked": asked,
-        "activation_found": found,
-    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -10,7 +11,8 @@ from torch import Tensor
 
 from causal_sae.errors import GateError
 from causal_sae.execution.batches import Batch, Job
-from causal_sae.execution.forward import Bench, Pass, run_batch
+from causal_sae.execution.bench import Bench
+from causal_sae.execution.forward import Pass, exercised, run_batch
 from causal_sae.execution.host import Host, Route
 from causal_sae.execution.metrics import Metric
 
@@ -49,7 +51,7 @@ def choose_route(host: Host, ids: Tensor, keep: int) -> tuple[Host, Gate]:
     GateError
         When even the full forward pass does not give back the model's own logits.
     """
-    full = Host(host.model, host.hook, "full")
+    full = Host(host.model, host.hook, "full", host.written)
     try:
         gap = _null_gap(full, ids, keep)
     except _TRACING as error:
@@ -73,12 +75,14 @@ _TRACING = (RuntimeError, ValueError, TypeError, AttributeError, IndexError)
 
 def _passed(host: Host, route: Route, status: str, said: str) -> tuple[Host, Gate]:
     sentence = f"a null edit leaves the logits bit-identical; {said}"
-    return Host(host.model, host.hook, route), Gate("null edit", status, 0.0, 0.0, sentence)
+    return Host(host.model, host.hook, route, host.written), Gate(
+        "null edit", status, 0.0, 0.0, sentence
+    )
 
 
 def _null_gap(host: Host, ids: Tensor, keep: int) -> float:
     at = host.read(ids)
-    logits = host.resume(at, at.activation, keep).logits
+    logits = host.resume(at, at.written, keep).logits
     return float((logits - host.plain(ids, keep)).abs().max())
 
 
@@ -87,17 +91,42 @@ def _agrees(host: Host, full: Host, ids: Tensor, keep: int) -> bool:
 
     A layer above the hook that reads something below it would show only under an edit.
     """
-    suffix = Host(host.model, host.hook, "suffix")
+    suffix = Host(host.model, host.hook, "suffix", host.written)
     try:
         if _null_gap(suffix, ids, keep) != 0.0:
             return False
         at = suffix.read(ids)
         tiled = at.rows(torch.arange(len(ids), device=ids.device).repeat_interleave(3))
-        edited = tiled.activation * 1.25
+        edited = tiled.written * 1.25
         short = suffix.resume(tiled, edited, keep).logits
         return torch.equal(short, full.resume(tiled, edited, keep).logits)
     except _TRACING:
         return False
+
+
+def check_late(host: Host, ids: Tensor) -> Gate:
+    """Check that rows of a prompt may share what stands before an edit of its last position.
+
+    Returns
+    -------
+    A gate that passes, or warns where every row has to run its whole sequence.
+    """
+    limit, last = BATCH_TOLERANCE[host.model.dtype], ids.shape[1] - 1
+    below = host.memory()
+    at = host.read(ids, below)
+    source = torch.arange(len(ids), device=ids.device).repeat_interleave(2)
+    edited = at.written[source].clone()
+    edited[::2, last] *= 1.25
+    whole = host.resume(at.rows(source), edited, 1).logits
+    try:
+        gap = _gap(host.resume_late(at, edited, 1, below, source, last).logits, whole)
+    except _TRACING:
+        gap = math.inf
+    if gap <= limit:
+        said = "arms share what stands before the first edited token; logits as in a whole pass"
+        return Gate("shared start", "pass", gap, limit, said)
+    said = "this model does not let arms share what stands before the first edited token"
+    return Gate("shared start", "warn", gap, limit, said)
 
 
 def check_batches(
@@ -178,12 +207,18 @@ def check_dose(passes: Sequence[Pass]) -> list[Gate]:
 
 def _dose_gate(arm: str, doses: Sequence[float], got: float) -> Gate:
     check, want = f"manipulation: {arm}", sum(doses)
+    if math.isnan(got):
+        said = (
+            "not read again: a transcoder reads before the place where it writes, so it cannot "
+            "find the change that was asked for"
+        )
+        return Gate(check, "warn", math.nan, 1.0, said)
     if want == 0.0:
         said = (
             f"not exercised: on the {len(doses)} units looked at, this arm asks for no change "
             "(its features do not fire at the edited positions)"
         )
-        return Gate(check, "warn", float("nan"), 1.0, said)
+        return Gate(check, "warn", math.nan, 1.0, said)
     ratio = got / want
     if not 0.5 <= ratio <= 2.0:
         raise GateError(
@@ -196,6 +231,50 @@ def _dose_gate(arm: str, doses: Sequence[float], got: float) -> Gate:
     return Gate(check, status, ratio, 1.0, said)
 
 
+def check_idle(bench: Bench, batches: Sequence[Batch], fires: Mapping[int, Tensor]) -> list[Gate]:
+    """Check that edits which cannot change a row do not: they are left out when the trial runs.
+
+    Parameters
+    ----------
+    bench:
+        What batches run on; one that runs every edit.
+    batches:
+        The sample.
+    fires:
+        For each of its jobs, by its ``id``, which features fire where they would be edited.
+
+    Returns
+    -------
+    One gate, or none where every edit changes its row.
+
+    Raises
+    ------
+    GateError
+        When such a row is further from the untouched one than arithmetic explains.
+    """
+    worst, count, limit = 0.0, 0, BATCH_TOLERANCE[bench.host.model.dtype]
+    for batch in batches:
+        done = run_batch(bench, batch)
+        for row, (job, treatment) in enumerate(zip(done.jobs, done.treatments, strict=True)):
+            if treatment is None or exercised(treatment, fires[id(job)]):
+                continue
+            first = int(done.untouched[row])
+            worst = max(worst, _gap(done.reading.logprobs[row], done.reading.logprobs[first]))
+            count += 1
+    if not count:
+        return []
+    if not worst <= limit:
+        raise GateError(
+            f"an edit of features that do not fire moves the outcomes by {worst:.3g}, and "
+            f"{limit:g} is allowed; write `dtype: float32`"
+        )
+    said = (
+        f"edits whose features do not fire were run on {count} rows and left the untouched "
+        "outcomes, which stand for them in the trial"
+    )
+    return [Gate("exact sparsity", "pass", worst, limit, said)]
+
+
 Key = tuple[str, tuple[int, ...], str]
 
 
@@ -205,7 +284,8 @@ def _results(done: Pass, metrics: Mapping[str, Metric]) -> dict[Key, Tensor]:
     results = {}
     for row, (job, treatment) in enumerate(zip(done.jobs, done.treatments, strict=True)):
         unit, tail = job.sequence.unit_id, job.sequence.continuation
-        own = [measured[n][row] for n in measured if metrics[n].continuation(unit) == tail]
+        answered = (n for n in measured if job.sequence.answers(metrics[n].continuation(unit)))
+        own = [measured[n][row] for n in answered]
         values = [done.reading.logprobs[row].flatten(), *(value[None] for value in own)]
         results[unit, tail, treatment.arm if treatment else ""] = torch.cat(values)
     return results

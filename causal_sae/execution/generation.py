@@ -19,8 +19,9 @@ import torch
 from torch import Tensor
 
 from causal_sae.execution.batches import Limit
+from causal_sae.execution.bench import Bench, Delivery, edit_rows, wide
 from causal_sae.execution.edits import sink_threshold
-from causal_sae.execution.forward import Bench, Delivery, edit_rows, wide
+from causal_sae.execution.host import Halfway
 from causal_sae.execution.sequences import Prompt
 from causal_sae.execution.treatments import Treatment
 from causal_sae.randomness import generator
@@ -88,11 +89,13 @@ def writing_batches(jobs: Iterable[Writing], limit: Limit) -> Iterator[tuple[Wri
     ordered = sorted(jobs, key=lambda job: (_kind(job), job.prompt.unit_id))
     for _, same in groupby(ordered, key=_kind):
         batch: list[Writing] = []
+        tokens = 0
         for job in same:
-            if batch and sum(j.tokens for j in (*batch, job)) > limit.tokens:
+            if batch and tokens + job.tokens > limit.tokens:
                 yield tuple(batch)
-                batch = []
+                batch, tokens = [], 0
             batch.append(job)
+            tokens += job.tokens
         yield tuple(batch)
 
 
@@ -187,24 +190,26 @@ class Writer:
         below = bench.host.memory()
         halfway = bench.host.read(ids, below)
         features = bench.sae.encode(halfway.activation)
-        self.limit = sink_threshold(halfway.activation) if bench.skip_sinks else None
-        sinks = self._sinks(halfway.activation, None)
+        self.limit = sink_threshold(halfway.written) if bench.skip_sinks else None
+        sinks = self._sinks(halfway.written, None)
         declared = torch.stack([torch.from_numpy(job.prompt.editable) for job in jobs])
         editable = declared.to(self.device) & ~sinks
         readable = torch.ones_like(editable)
         readable[:, 0] = False
         looked = editable if bool(declared.any()) else readable & ~sinks
         self.active = ((features > 0) & looked[..., None]).sum(dim=1)
-        edited, self.delivery = edit_rows(
+        done = edit_rows(
             bench,
-            halfway.activation,
+            halfway,
             features,
             self.source,
             editable[self.source],
             self.treatments,
             self.units,
         )
-        opening = bench.host.prefill(halfway.rows(self.source), edited, below, self.source)
+        self.delivery = done.delivered(editable[self.source])
+        rows = halfway.rows(self.source)
+        opening = bench.host.prefill(rows, done.activation, below, self.source)
         self.memory = opening.memory
         return opening.logits
 
@@ -212,16 +217,16 @@ class Writer:
         """Append the tokens chosen, edited where the trial says so; the logits after them."""
         place = self.length + step
 
-        def change(activation: Tensor) -> Tensor:
+        def change(activation: Tensor, written: Tensor) -> Tensor:
             if self.watch:
                 read = self.bench.sae.encode_features(activation[:, 0], self.watch)
                 self.seen.append(read)
             if not self.jobs[0].edit_generated:
-                return activation
-            editable = alive[:, None] & ~self._sinks(activation, self.source)
-            edited, delivery = edit_rows(
+                return written
+            editable = alive[:, None] & ~self._sinks(written, self.source)
+            done = edit_rows(
                 self.bench,
-                activation,
+                Halfway(chosen[:, None], activation, written, written),
                 self.bench.sae.encode(activation),
                 torch.arange(len(self.rows), device=self.device),
                 editable,
@@ -229,8 +234,8 @@ class Writer:
                 self.units,
                 place,
             )
-            self.delivery = _together(self.delivery, delivery)
-            return edited
+            self.delivery = _together(self.delivery, done.delivered(editable))
+            return done.activation
 
         return self.bench.host.advance(chosen, place, self.memory, change)
 

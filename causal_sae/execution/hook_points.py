@@ -2,20 +2,16 @@
 
 SAEs name the place they read in TransformerLens's words (``blocks.8.hook_resid_post``). Here
 those words become a module of the plain Hugging Face model and a side of it. A Hugging Face
-module path is taken as it is. Checked on transformers 5 by forward hooks on small models of every
-family (tests/execution/test_hook_points.py).
+module path is taken as it is. What each family calls them is in ``families.py``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
 
 from causal_sae.errors import Place, SAEError, did_you_mean
-
-Side = Literal["input", "output"]
+from causal_sae.execution.families import FAMILIES, Side
 
 SITES: dict[str, str] = {
     "hook_resid_pre": "resid_pre",
@@ -48,87 +44,11 @@ class HookPoint:
     """The module whose output must get the same change when this activation is edited: the
     residual stream runs past the module that is read, and joins again there. None when replacing
     the activation is the whole edit. (Reading needs no bypass.)"""
-
-
-@dataclass(frozen=True)
-class At:
-    """One site of a family: the module inside the block, and its side."""
-
-    module: str
-    side: Side = "output"
-    index: int | None = None
-    bypass: bool = False
-
-
-@dataclass(frozen=True)
-class Family:
-    """How one family of models names its blocks and what is in them."""
-
-    blocks: str
-    """The path of the list of blocks."""
-    attention: str
-    """The attention module inside a block: it returns a tuple."""
-    sites: Mapping[str, At]
-    """Where each site is."""
-    absent: Mapping[str, str] = field(default_factory=dict)
-    """Sites that the family does not have, and why."""
-
-
-def _sites(attention: str, projection: str, mid: str | None) -> dict[str, At]:
-    """The sites of a block that adds attention's and the MLP's outputs to the residual as they are.
-
-    Parameters
-    ----------
-    attention, projection:
-        The attention module, and its output projection whose input is the heads' outputs.
-    mid:
-        The norm before the MLP, whose input is the residual between attention and MLP.
-    """
-    sites = {
-        "resid_pre": At("", "input"),
-        "resid_post": At(""),
-        "mlp_out": At("mlp"),
-        "attn_out": At(attention, index=0),
-        "z": At(f"{attention}.{projection}", "input"),
-    }
-    return sites | ({"resid_mid": At(mid, "input", bypass=True)} if mid else {})
-
-
-def _llama(blocks: str = "model.layers") -> Family:
-    return Family(blocks, "self_attn", _sites("self_attn", "o_proj", "post_attention_layernorm"))
-
-
-def _gemma_2(blocks: str = "model.layers") -> Family:
-    """Gemma 2 and 3 normalise attention's and the MLP's outputs before adding them."""
-    normed = {
-        "attn_out": At("post_attention_layernorm"),
-        "mlp_out": At("post_feedforward_layernorm"),
-    }
-    sites = _sites("self_attn", "o_proj", "pre_feedforward_layernorm") | normed
-    return Family(blocks, "self_attn", sites)
-
-
-FAMILIES: dict[str, Family] = {
-    "gpt2": Family("transformer.h", "attn", _sites("attn", "c_proj", "ln_2")),
-    "llama": _llama(),
-    "mistral": _llama(),
-    "qwen2": _llama(),
-    "qwen3": _llama(),
-    "gemma": _llama(),
-    "gemma2": _gemma_2(),
-    "gemma3_text": _gemma_2(),
-    "gemma3": _gemma_2("model.language_model.layers"),
-    "gpt_neox": Family(
-        "gpt_neox.layers",
-        "attention",
-        _sites("attention", "dense", None),
-        absent={
-            "resid_mid": "its attention and MLP run side by side, so the residual stream has no "
-            "point between them; use hook_resid_pre or hook_resid_post"
-        },
-    ),
-}
-"""The model types (``config.model_type``) whose hook points are known."""
+    block_index: int | None = None
+    """Which element of a block's output is the residual stream; None when blocks return it as it
+    is."""
+    flat: bool = False
+    """Whether rows and positions are one axis there: ``[R * S, d]`` instead of ``[R, S, d]``."""
 
 
 def resolve(hook: str, model_type: str) -> HookPoint:
@@ -141,7 +61,7 @@ def resolve(hook: str, model_type: str) -> HookPoint:
         path of a module with the block's number in it: whole (``model.layers.8.mlp``) or from the
         list of blocks on (``layers.8.mlp``), with ``.input`` or ``.output`` (the default) after it.
     model_type:
-        ``config.model_type`` of the Hugging Face model.
+        The family of the model, as :func:`~causal_sae.execution.families.family_of` tells it.
 
     Raises
     ------
@@ -151,15 +71,14 @@ def resolve(hook: str, model_type: str) -> HookPoint:
     named = re.fullmatch(r"blocks\.(\d+)\.(.+)", hook)
     if model_type not in FAMILIES:
         if named is None:
-            return _module_path(hook, None)
+            return _module_path(hook, model_type)
         raise SAEError(
             f"hook names of the model type {model_type!r} are not known; name a Hugging Face "
             f"module path instead. {did_you_mean(model_type, FAMILIES)}",
             FIELD,
         )
-    family = FAMILIES[model_type]
     if named is None:
-        return _module_path(hook, family)
+        return _module_path(hook, model_type)
     if named[2] not in SITES:
         raise SAEError(
             f"the hook {hook!r} is not a place that can be read; "
@@ -176,11 +95,13 @@ def _site(site: str, layer: int, model_type: str) -> HookPoint:
     at = family.sites[site]
     block = f"{family.blocks}.{layer}"
     module = f"{block}.{at.module}" if at.module else block
-    return HookPoint(module, at.side, at.index, layer, site, block if at.bypass else None)
+    bypass = block if at.bypass else None
+    return HookPoint(module, at.side, at.index, layer, site, bypass, family.block_index, at.flat)
 
 
-def _module_path(hook: str, family: Family | None) -> HookPoint:
+def _module_path(hook: str, model_type: str) -> HookPoint:
     """A module path as it is, completed and matched with the family's sites where it is known."""
+    family = FAMILIES.get(model_type)
     path, side = _split_side(hook)
     if family is not None:
         path = _complete(path, family.blocks)
@@ -197,10 +118,9 @@ def _module_path(hook: str, family: Family | None) -> HookPoint:
     inside = path.removeprefix(f"{family.blocks}.{number}").removeprefix(".")
     for site, at in family.sites.items():
         if (at.module, at.side) == (inside, side):
-            bypass = f"{family.blocks}.{number}" if at.bypass else None
-            return HookPoint(path, side, at.index, number, site, bypass)
+            return _site(site, number, model_type)
     index = 0 if inside == family.attention and side == "output" else None
-    return HookPoint(path, side, index, number, "module")
+    return HookPoint(path, side, index, number, "module", None, family.block_index)
 
 
 def _split_side(hook: str) -> tuple[str, Side]:

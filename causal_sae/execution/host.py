@@ -30,13 +30,32 @@ class Halfway:
     ids: Tensor
     """``[P, S]`` token ids."""
     activation: Tensor
-    """``[P, S, d]``: what stands at the hook."""
+    """``[P, S, d_in]``: what stands at the hook, which the SAE reads."""
     stream: Tensor
     """``[P, S, d_model]``: the residual stream that enters the hook's block."""
+    target: Tensor | None = None
+    """``[P, S, d_out]``: what stands where a transcoder writes; None where that is the hook."""
+
+    @property
+    def written(self) -> Tensor:
+        """``[P, S, d_out]``: what an edit replaces."""
+        return self.activation if self.target is None else self.target
 
     def rows(self, index: Tensor) -> Halfway:
         """The same, with prompt ``index[r]`` in row ``r``."""
-        return Halfway(self.ids[index], self.activation[index], self.stream[index])
+        return self._each(lambda tensor: tensor[index])
+
+    def since(self, start: int) -> Halfway:
+        """The same from the position ``start`` on."""
+        return self._each(lambda tensor: tensor[:, start:])
+
+    def _each(self, part: Callable[[Tensor], Tensor]) -> Halfway:
+        target = None if self.target is None else part(self.target)
+        activation = part(self.activation)
+        same = self.stream is self.activation
+        return Halfway(
+            part(self.ids), activation, activation if same else part(self.stream), target
+        )
 
 
 @dataclass(frozen=True)
@@ -70,20 +89,35 @@ class Host:
     route:
         ``suffix`` runs only the layers above the hook; ``full`` runs all of them and replaces the
         activation on the way. Both give the same logits.
+    written:
+        Where edits go, when that is another place of the same block, further on: a transcoder
+        writes there what it reads from the hook.
     """
 
-    def __init__(self, model: LanguageModel, hook: HookPoint, route: Route = "suffix") -> None:
+    def __init__(
+        self,
+        model: LanguageModel,
+        hook: HookPoint,
+        route: Route = "suffix",
+        written: HookPoint | None = None,
+    ) -> None:
         self.model, self.hook, self.route = model, hook, route
+        self.written = written or hook
         self._tree = NNsight(model.network)
         # transformers 5.24 renamed the argument; both names are in use for years.
         names = inspect.signature(model.network.forward).parameters
         self._key = "cache" if "cache" in names else "past_key_values"
+        # Models with relative positions take none.
+        self._counts = "position_ids" in names
         self._blocks = self._module(hook.module.partition(f".{hook.layer}")[0])
-        self._site = self._module(hook.module)
-        self._bypass = None if hook.bypass is None else self._module(hook.bypass)
+        at = self.written
+        self._site = self._module(at.module)
+        self._bypass = None if at.bypass is None else self._module(at.bypass)
         # The residual stream after block n is what enters block n + 1.
-        self._on_stream = hook.site in ("resid_pre", "resid_post")
-        self._skipped = hook.layer + (hook.site == "resid_post")
+        self._on_stream = at.site in ("resid_pre", "resid_post")
+        below = at.layer + (at.site == "resid_post")
+        self.skipped = below if route == "suffix" else 0
+        """How many layers run once for all rows of a prompt."""
 
     def _module(self, path: str) -> Any:
         module = self._tree
@@ -94,7 +128,7 @@ class Host:
     def plain(self, ids: Tensor, keep: int) -> Tensor:
         """The logits of the bare model, ``[P, keep, vocabulary]``, without nnsight: the oracle."""
         with torch.no_grad():
-            out = self.model.network(**_inputs(ids), use_cache=False, logits_to_keep=keep)
+            out = self.model.network(**self._inputs(ids), use_cache=False, logits_to_keep=keep)
         return out.logits  # type: ignore[no-any-return]
 
     def read(self, ids: Tensor, memory: Memory | None = None) -> Halfway:
@@ -107,15 +141,22 @@ class Host:
         memory:
             An empty one, to keep the keys and values of the layers below.
         """
-        site, block, hook = self._site, self._blocks[self.hook.layer], self.hook
+        site, block, at = self._site, self._blocks[self.hook.layer], self.written
+        hook, elsewhere = self.hook, self.written != self.hook
+        seen = self._module(hook.module)
         same = self._on_stream
-        inputs = _inputs(ids) | self._remembering(memory)
+        read: Tensor | None = None
+        inputs, rows = self._inputs(ids) | self._remembering(memory), len(ids)
         with torch.no_grad(), self._tree.trace(**inputs) as tracer:
             stream = None if same else block.input.save()
-            activation = _value(site, hook).save()
+            if elsewhere:
+                read = _value(seen, hook, rows).clone().save()
+            activation = _value(site, at, rows).save()
             tracer.stop()
         whole: Tensor = activation if same else stream  # type: ignore[assignment]  # saved above
-        return Halfway(ids, activation, whole)
+        if read is None:
+            return Halfway(ids, activation, whole)
+        return Halfway(ids, read, whole, activation)
 
     def resume(
         self, at: Halfway, activation: Tensor, keep: int, watch: tuple[HookPoint, ...] = ()
@@ -127,30 +168,32 @@ class Host:
         at:
             Where :meth:`read` stopped, one row for each row of ``activation``.
         activation:
-            ``[R, S, d]``: what stands at the hook now.
+            ``[R, S, d]``: what stands at the hook now (a transcoder's: where it writes).
         keep:
             At how many last positions the logits are wanted.
         watch:
             Later hooks whose activations are wanted too, in the order of the forward pass.
         """
-        tree, blocks, site, hook = self._tree, self._blocks, self._site, self.hook
-        bypass, moved = self._bypass, activation - at.activation
-        suffix = self.route == "suffix"
-        skipped = self._skipped if suffix else 0
-        replace = not (suffix and self._on_stream and skipped > 0)
+        tree, blocks, site, hook = self._tree, self._blocks, self._site, self.written
+        bypass, moved = self._bypass, activation - at.written
+        skipped = self.skipped
+        replace = not (self._on_stream and skipped > 0)
         stream = activation if self._on_stream else at.stream
         later = [(site_of(point), self._module(point.module), point) for point in watch]
         watched: dict[str, Tensor] = {}
-        with torch.no_grad(), tree.trace(**_inputs(at.ids), use_cache=False, logits_to_keep=keep):
+        inputs, rows = self._inputs(at.ids), len(at.ids)
+        passed = self._as_output(stream)
+        with torch.no_grad(), tree.trace(**inputs, use_cache=False, logits_to_keep=keep):
             for number in range(skipped):
-                blocks[number].skip(stream)
+                blocks[number].skip(passed)
             if replace:
                 _put(site, hook, activation)
             if bypass is not None:
                 # The residual stream runs past the module that is read and joins again here.
-                bypass.output = bypass.output + moved
+                _move(bypass, hook.block_index, moved)
             for name, module, point in later:
-                watched[name] = _value(module, point).save()
+                # Falcon's blocks go on to write into what their MLP gave them.
+                watched[name] = _value(module, point, rows).clone().save()
             logits = tree.output.logits.save()
         return Finish(logits, watched)
 
@@ -173,27 +216,68 @@ class Host:
         The logits after the last position, and the memory of all layers.
         """
         memory = self.memory()
-        tree, bypass, moved = self._tree, self._bypass, activation - at.activation
-        suffix = self.route == "suffix"
-        skipped = self._skipped if suffix else 0
-        replace = not (suffix and self._on_stream and skipped > 0)
-        stream = activation if self._on_stream else at.stream
-        inputs = _inputs(at.ids) | self._remembering(memory)
-        with torch.no_grad(), tree.trace(**inputs, logits_to_keep=1):
-            for number in range(skipped):
-                self._blocks[number].skip(stream)
-            if replace:
-                _put(self._site, self.hook, activation)
-            if bypass is not None:
-                bypass.output = bypass.output + moved
-            logits = tree.output.logits.save()
-        for number in range(skipped):
+        logits = self._above(at, activation, memory, 1)
+        for number in range(self.skipped):
             kept = below.layers[number]
             memory.layers[number].update(kept.keys[source], kept.values[source])
         return Opening(logits[:, -1], memory)
 
+    def _above(
+        self, at: Halfway, activation: Tensor, memory: Memory, keep: int, start: int = 0
+    ) -> Tensor:
+        """Run the layers above the hook, remembering: the logits at the last ``keep`` positions."""
+        tree, bypass, moved = self._tree, self._bypass, activation - at.written
+        skipped = self.skipped
+        replace = not (self._on_stream and skipped > 0)
+        stream = activation if self._on_stream else at.stream
+        inputs = self._inputs(at.ids, start) | self._remembering(memory)
+        passed, inside = self._as_output(stream), self.written.block_index
+        with torch.no_grad(), tree.trace(**inputs, logits_to_keep=keep):
+            for number in range(skipped):
+                self._blocks[number].skip(passed)
+            if replace:
+                _put(self._site, self.written, activation)
+            if bypass is not None:
+                _move(bypass, inside, moved)
+            logits: Tensor = tree.output.logits.save()
+        return logits
+
+    def resume_late(
+        self, at: Halfway, activation: Tensor, keep: int, below: Memory, source: Tensor, start: int
+    ) -> Finish:
+        """As :meth:`resume`, where nothing differs before the position ``start``.
+
+        What the layers above the hook keep of the positions before it is the same for every row of
+        a prompt: it is made once, and each row runs the rest alone.
+
+        Parameters
+        ----------
+        at:
+            Where :meth:`read` stopped, one row a prompt.
+        activation:
+            ``[R, S, d]``: what stands at the hook now; before ``start``, what stood there.
+        keep:
+            At how many last positions the logits are wanted: at most ``S - start``.
+        below:
+            What :meth:`read` kept of the layers below, one row a prompt.
+        source:
+            ``[R]``: the prompt of each row.
+        start:
+            The first position that may differ.
+        """
+        each = torch.arange(len(at.ids), device=source.device)
+        whole = self.prefill(at, at.written, below, each).memory
+        memory = self.memory()
+        for number, kept in enumerate(whole.layers):
+            # Layers that are skipped only say how long the sequence is.
+            of = source if number >= self.skipped else source[:1]
+            memory.layers[number].update(kept.keys[of, :, :start], kept.values[of, :, :start])
+        rest = at.rows(source).since(start)
+        logits = self._above(rest, activation[:, start:], memory, keep, start)
+        return Finish(logits)
+
     def advance(
-        self, ids: Tensor, length: int, memory: Memory, change: Callable[[Tensor], Tensor]
+        self, ids: Tensor, length: int, memory: Memory, change: Callable[[Tensor, Tensor], Tensor]
     ) -> Tensor:
         """One more token a row.
 
@@ -206,24 +290,23 @@ class Host:
         memory:
             As :meth:`prefill` gave it; it grows.
         change:
-            From the activation at the hook, ``[R, 1, d]``, to what shall stand there.
+            From what the SAE reads and what an edit replaces, ``[R, 1, d]`` each and the same
+            except under a transcoder, to what shall stand there.
 
         Returns
         -------
         ``[R, vocabulary]``: the logits after the new token.
         """
-        tree, site, hook, bypass = self._tree, self._site, self.hook, self._bypass
-        inputs = {
-            "input_ids": ids[:, None],
-            "position_ids": torch.full_like(ids[:, None], length),
-            **self._remembering(memory),
-        }
+        tree, site, hook, bypass = self._tree, self._site, self.written, self._bypass
+        elsewhere, seen, reads = hook != self.hook, self._module(self.hook.module), self.hook
+        inputs, rows = self._inputs(ids[:, None], length) | self._remembering(memory), len(ids)
         with torch.no_grad(), tree.trace(**inputs, logits_to_keep=1):
-            before = _value(site, hook)
-            after = change(before)
+            read = _value(seen, reads, rows).clone() if elsewhere else None
+            before = _value(site, hook, rows)
+            after = change(before if read is None else read, before)
             _put(site, hook, after)
             if bypass is not None:
-                bypass.output = bypass.output + (after - before)
+                _move(bypass, hook.block_index, after - before)
             logits = tree.output.logits.save()
         return logits[:, -1]  # type: ignore[no-any-return]
 
@@ -237,31 +320,49 @@ class Host:
         """The arguments that give the network its memory, or none."""
         return {"use_cache": False} if memory is None else {"use_cache": True, self._key: memory}
 
+    def _inputs(self, ids: Tensor, start: int = 0) -> dict[str, Tensor]:
+        """Batches hold sequences of one length: no padding, and positions count from ``start``."""
+        if not self._counts:
+            return {"input_ids": ids}
+        places = torch.arange(start, start + ids.shape[1], device=ids.device)
+        return {"input_ids": ids, "position_ids": places[None].expand(len(ids), -1)}
+
+    def _as_output(self, stream: Tensor) -> Any:
+        """The residual stream as a block returns it."""
+        index = self.hook.block_index
+        return stream if index is None else (*(None,) * index, stream, None)
+
 
 def site_of(hook: HookPoint) -> str:
     """One name for each place: a module's input is not its output."""
     return f"{hook.module}.{hook.side}"
 
 
-def _inputs(ids: Tensor) -> dict[str, Tensor]:
-    """Batches hold sequences of one length: no padding, and positions count from 0."""
-    return {
-        "input_ids": ids,
-        "position_ids": torch.arange(ids.shape[1], device=ids.device)[None].expand(len(ids), -1),
-    }
-
-
-def _value(module: Any, hook: HookPoint) -> Any:
+def _value(module: Any, hook: HookPoint, rows: int) -> Any:
+    """What stands at the hook, ``[rows, S, d]``."""
     if hook.side == "input":
-        return module.input
-    return module.output if hook.index is None else module.output[hook.index]
+        value = module.input
+    else:
+        value = module.output if hook.index is None else module.output[hook.index]
+    return value.reshape(rows, -1, value.shape[-1]) if hook.flat else value
 
 
 def _put(module: Any, hook: HookPoint, value: Tensor) -> None:
+    # A copy: blocks may write into what they are given.
+    new = value.flatten(0, 1).clone() if hook.flat else value.clone()
     if hook.side == "input":
-        module.input = value
+        module.input = new
     elif hook.index is None:
-        module.output = value
+        module.output = new
     else:
         old = module.output
-        module.output = (*old[: hook.index], value, *old[hook.index + 1 :])
+        module.output = (*old[: hook.index], new, *old[hook.index + 1 :])
+
+
+def _move(block: Any, index: int | None, change: Tensor) -> None:
+    """Add ``change`` to the residual stream that leaves ``block``."""
+    old = block.output
+    if index is None:
+        block.output = old + change
+    else:
+        block.output = (*old[:index], old[index] + change, *old[index + 1 :])

@@ -9,13 +9,16 @@ from pathlib import Path
 import pandas as pd
 import torch
 from rich.console import Console
+from torch import Tensor
 
 from causal_sae.errors import DataError, Place, SAEError, SpecError
 from causal_sae.execution.batches import Limit
-from causal_sae.execution.forward import Bench, not_finite
-from causal_sae.execution.gates import Gate, choose_route
+from causal_sae.execution.bench import Bench
+from causal_sae.execution.forward import not_finite
+from causal_sae.execution.gates import Gate, check_late, choose_route
 from causal_sae.execution.hook_points import HookPoint, resolve
 from causal_sae.execution.host import Host, site_of
+from causal_sae.execution.memory import budget_of, limit_of
 from causal_sae.execution.metrics import Context, Metric, prepare_metric
 from causal_sae.execution.model import LanguageModel, load_model
 from causal_sae.execution.sequences import Prompt, Tokenizer, TokenSequence
@@ -25,10 +28,8 @@ from causal_sae.saes.sae import SAE
 from causal_sae.spec.design import Eligibility
 from causal_sae.spec.trial import Trial
 
-#: Tokens in one batch, all rows together: a few hundred megabytes for a small model in float32.
-MAX_TOKENS = 2048
-#: Log-probabilities in one batch: a quarter of a gigabyte in float64.
-MAX_SCORES = 1 << 25
+#: Tokens in one batch, all rows together, whatever fits: beyond this a batch gains no speed.
+MAX_TOKENS = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Laboratory:
     tokenizer: Tokenizer
     limit: Limit
     """What one batch may hold."""
+    late: bool = False
+    """Whether arms share what stands before the first edited token."""
 
     @property
     def hook(self) -> HookPoint:
@@ -73,12 +76,18 @@ class Laboratory:
     def sequences(
         self, prompts: Sequence[Prompt], metrics: Mapping[str, Metric]
     ) -> dict[tuple[str, tuple[int, ...]], TokenSequence]:
-        """For each unit its prompt alone, and with every continuation that an outcome scores."""
-        made = {}
+        """For each unit its prompt with every continuation that an outcome scores, or alone.
+
+        Outcomes of the token after the prompt are read from the first of them.
+        """
+        made: dict[tuple[str, tuple[int, ...]], TokenSequence] = {}
+        edited = self.trial.positions in ("all", "generated")
         for prompt in prompts:
-            tails = {m.continuation(prompt.unit_id) for m in metrics.values()} or {()}
-            for tail in sorted(tails):
-                whole = TokenSequence(prompt, tail, self.trial.positions in ("all", "generated"))
+            asked = {m.continuation(prompt.unit_id) for m in metrics.values()} or {()}
+            tails = sorted(asked - {()}) or [()]
+            for tail in tails:
+                next_too = () in asked and tail == tails[0]
+                whole = TokenSequence(prompt, tail, edited, next_too)
                 if len(whole.tokens) > self.model.context:
                     raise DataError(
                         f"the prompt and continuation of unit {prompt.unit_id!r} have "
@@ -98,6 +107,7 @@ class Laboratory:
             directions=self.sae.direction(range(self.sae.config.d_sae)),
             seed=self.trial.seed,
             skip_sinks=self.trial.attention_sinks == "skip",
+            late=self.late,
             watch=tuple(sorted(hooks.values(), key=_forward_order)),
             arms=tuple(arm.name for arm in self.trial.arms),
         )
@@ -112,20 +122,38 @@ class Laboratory:
         SAEError
             When the activation at the hook is not as wide as the SAE.
         """
-        by_length = sorted(prompts, key=lambda p: (len(p.tokens), p.unit_id))
-        middle = by_length[len(by_length) // 2]
-        pair = [p for p in by_length if len(p.tokens) == len(middle.tokens)][:2]
-        ids = torch.tensor([p.tokens for p in pair], device=self.model.device)
+        pair, ids = self._pair(prompts)
         for prompt, logits in zip(pair, self.host.plain(ids, 1), strict=True):
             if not bool(torch.isfinite(logits).all()):
                 raise not_finite(prompt.unit_id)
         host, gate = choose_route(self.host, ids, 1)
-        check_width(self.sae, host.read(ids).activation.shape[-1], self.model.name)
+        at = host.read(ids)
+        check_width(self.sae, at.activation.shape[-1], self.model.name)
+        check_written(self.sae, at.written.shape[-1], self.model.name)
         return replace(self, host=host), gate
 
+    def choose_start(self, prompts: Sequence[Prompt]) -> tuple[Laboratory, list[Gate]]:
+        """Whether arms may share what stands before the first edited token, tested on two prompts.
 
-def open_laboratory(trial: Trial, base: Path, console: Console | None = None) -> Laboratory:
-    """Load a trial's model and SAE and check that they fit.
+        There is nothing to share, and no gate, where edits begin at the second token.
+        """
+        if self.trial.positions in ("all", "prompt"):
+            return self, []
+        gate = check_late(self.host, self._pair(prompts)[1])
+        return replace(self, late=gate.status == "pass"), [gate]
+
+    def _pair(self, prompts: Sequence[Prompt]) -> tuple[list[Prompt], Tensor]:
+        """Two prompts of one length, the middle one, and their token ids."""
+        by_length = sorted(prompts, key=lambda p: (len(p.tokens), p.unit_id))
+        middle = by_length[len(by_length) // 2]
+        pair = [p for p in by_length if len(p.tokens) == len(middle.tokens)][:2]
+        return pair, torch.tensor([p.tokens for p in pair], device=self.model.device)
+
+
+def open_laboratory(
+    trial: Trial, base: Path, console: Console | None = None, memory: float | None = None
+) -> Laboratory:
+    """Load a trial's model and SAE and check that they fit; ``memory`` is a batch's, in GiB.
 
     Raises
     ------
@@ -141,11 +169,25 @@ def open_laboratory(trial: Trial, base: Path, console: Console | None = None) ->
         raise SpecError("a trial that runs must declare its model, SAE and population")
     sae = open_sae(trial.sae, base)
     model = load_model(trial.model, base, console)
-    return assemble(trial, base, model, sae)
+    return assemble(trial, base, model, sae, memory)
 
 
-def assemble(trial: Trial, base: Path, model: LanguageModel, sae: SAE) -> Laboratory:
-    """A laboratory from a model and an SAE that are already in memory."""
+def assemble(
+    trial: Trial, base: Path, model: LanguageModel, sae: SAE, memory: float | None = None
+) -> Laboratory:
+    """A laboratory from a model and an SAE that are already loaded.
+
+    Parameters
+    ----------
+    trial:
+        The trial.
+    base:
+        The folder that relative paths start from.
+    model, sae:
+        What it runs on.
+    memory:
+        What one batch may take, in GiB; None leaves it to the device.
+    """
     if trial.population is None:
         raise SpecError("a trial that runs must declare its population", Place(field="population"))
     sae.check_editable()
@@ -160,10 +202,30 @@ def assemble(trial: Trial, base: Path, model: LanguageModel, sae: SAE) -> Labora
         )
     if hook.site not in ("z", "module"):
         check_width(sae, model.d_model, model.name)
-    ready = sae.to(device=model.device)
+    ready = _centred(trial, model, sae).to(device=model.device)
     tokenizer = Tokenizer(model, trial.population, trial.positions, sae.config.prepend_bos)
-    limit = Limit(MAX_TOKENS, MAX_SCORES // int(model.text_config.vocab_size))
-    return Laboratory(trial, base, model, ready, _host(model, hook), tokenizer, limit)
+    held = limit_of(model, ready, budget_of(model, memory))
+    limit = Limit(min(held.tokens, MAX_TOKENS), held.scores)
+    host = _host(model, hook, _written(trial, model, sae, hook))
+    return Laboratory(trial, base, model, ready, host, tokenizer, limit)
+
+
+def _centred(trial: Trial, model: LanguageModel, sae: SAE) -> SAE:
+    """The SAE as it was trained: only LayerNorm leaves a model the same when it is centred.
+
+    TransformerLens does not centre models with RMSNorm whatever it is asked, so neither was an
+    SAE of one that says so trained on centred activations.
+    """
+    scales_only = any("RMSNorm" in type(part).__name__ for part in model.network.modules())
+    if not (sae.config.centre_activations and scales_only):
+        return sae
+    if trial.sae is not None and trial.sae.centre_activations:
+        raise SAEError(
+            f"must be false for {model.name}: its norms do not remove the mean, so no SAE of it "
+            "was trained on centred activations; remove the line",
+            Place(field="sae.centre_activations"),
+        )
+    return replace(sae, config=replace(sae.config, centre_activations=False))
 
 
 def check_width(sae: SAE, width: int, model: str) -> None:
@@ -176,9 +238,39 @@ def check_width(sae: SAE, width: int, model: str) -> None:
         )
 
 
-def _host(model: LanguageModel, hook: HookPoint) -> Host:
+def check_written(sae: SAE, width: int, model: str) -> None:
+    """Pass when a transcoder writes as wide as the activation that it predicts."""
+    if sae.config.d_out != width:
+        raise SAEError(
+            f"this transcoder writes activations of width {sae.config.d_out}, and those of {model} "
+            f"at {sae.config.hook_out} have width {width}; name the place that it predicts",
+            Place(field="sae.hook_out"),
+        )
+
+
+def _written(trial: Trial, model: LanguageModel, sae: SAE, hook: HookPoint) -> HookPoint | None:
+    """Where a transcoder writes; None for SAEs that write where they read."""
+    if not sae.config.transcoder:
+        return None
+    if any(getattr(arm.intervention, "features", None) == "all" for arm in trial.arms):
+        raise SAEError(
+            "must not be a transcoder in a trial with `features: all`: a screen edits where the "
+            "SAE reads; list the transcoder's features",
+            Place(field="sae.source"),
+        )
+    written = resolve(str(sae.config.hook_out), model.family)
+    if written.layer != hook.layer:
+        raise SAEError(
+            f"must be a place in the block that the transcoder reads ({hook.layer}), got "
+            f"{sae.config.hook_out!r}; transcoders across blocks are not run",
+            Place(field="sae.hook_out"),
+        )
+    return written
+
+
+def _host(model: LanguageModel, hook: HookPoint, written: HookPoint | None) -> Host:
     try:
-        return Host(model, hook)
+        return Host(model, hook, written=written)
     except (AttributeError, IndexError, TypeError):
         raise SAEError(
             f"must be a place in {model.name}, which has no module {hook.module!r}; name one such "

@@ -12,6 +12,7 @@ from rich.console import Console
 from safetensors import SafetensorError
 
 from causal_sae.errors import ModelError, Place
+from causal_sae.execution.families import family_of
 from causal_sae.execution.model_source import file_digest, local_model
 from causal_sae.progress import busy
 from causal_sae.spec.sources import HubSource, ModelSpec
@@ -35,8 +36,8 @@ class LanguageModel:
 
     @property
     def family(self) -> str:
-        """The architecture's name in transformers, such as ``llama``."""
-        return str(self.network.config.model_type)
+        """The architecture's name in transformers, such as ``llama``, and its variant's."""
+        return family_of(self.network.config)
 
     @property
     def device(self) -> torch.device:
@@ -98,8 +99,14 @@ def load_model(spec: ModelSpec, base: Path, console: Console | None = None) -> L
             )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:300]
+        aid = (
+            "; check its name and revision, or fetch it where there is a network: "
+            "`causal-sae fetch TRIAL`"
+            if isinstance(where, str)
+            else ""
+        )
         raise ModelError(
-            f"transformers cannot load {where} as a causal language model: {reason}",
+            f"transformers cannot load {where} as a causal language model: {reason}{aid}",
             Place(field="model.source"),
         ) from None
     return wrap_model(network.to(device), tokenizer, str(where), _fingerprint(where, network))

@@ -55,6 +55,12 @@ def local_model(source: ModelSource, base: Path, console: Console | None = None)
     """
     console = console or Console(stderr=True)
     if isinstance(source, HubSource):
+        if source.file is not None:
+            raise ModelError(
+                "must be left out: it names a file of an SAE; download a .gguf file and give it as "
+                "model.source.path",
+                Place(field="model.source.file"),
+            )
         return source.hub
     if isinstance(source, PackageSource):
         return converted(packaged_file(source, console), console)
@@ -86,6 +92,18 @@ def fetch_from_hub(source: HubSource) -> Path:
             "name its folder as model.source.path",
             Place(field="model.source.hub"),
         ) from None
+
+
+def hub_cache() -> list[str]:
+    """The repositories of the Hugging Face hub that are in its cache here, models and SAEs."""
+    from huggingface_hub import scan_cache_dir  # noqa: PLC0415 - only `doctor` asks
+    from huggingface_hub.errors import CacheNotFound  # noqa: PLC0415
+
+    try:
+        found = scan_cache_dir()
+    except CacheNotFound:
+        return []
+    return sorted(repo.repo_id for repo in found.repos if repo.repo_type == "model")
 
 
 def is_local(source: ModelSource, base: Path) -> bool:

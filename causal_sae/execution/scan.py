@@ -69,11 +69,12 @@ def scan(
     jobs = [Job(TokenSequence(prompt), ()) for prompt in prompts]
     for batch in batches(jobs, limit):
         ids = torch.tensor([job.sequence.tokens for job in batch], device=host.model.device)
-        activation = host.read(ids).activation
+        halfway = host.read(ids)
+        activation = halfway.activation
         for row, job in enumerate(batch):
             if not bool(torch.isfinite(activation[row]).all()):
                 raise not_finite(job.sequence.unit_id)
-        kept = ~attention_sinks(activation)
+        kept = ~attention_sinks(halfway.written)
         kept[:, 0] = False
         encoded = sae.encode(activation)
         totals.update(encoded[kept])
@@ -131,11 +132,12 @@ def exposure(
     found: dict[str, int] = {}
     for batch in batches([Job(TokenSequence(prompt), ()) for prompt in prompts], limit):
         ids = torch.tensor([job.sequence.tokens for job in batch], device=host.model.device)
-        activation = host.read(ids).activation
+        halfway = host.read(ids)
+        activation = halfway.activation
         declared = np.stack([job.sequence.editable for job in batch])
         editable = torch.from_numpy(declared).to(activation.device)
         if skip_sinks:
-            editable &= ~attention_sinks(activation)
+            editable &= ~attention_sinks(halfway.written)
         fires = (sae.encode(activation)[..., feature] > 0) & editable
         for row, job in enumerate(batch):
             unit = job.sequence.unit_id

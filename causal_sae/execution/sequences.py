@@ -36,11 +36,18 @@ class TokenSequence:
     prompt: Prompt
     continuation: tuple[int, ...] = ()
     edit_continuation: bool = False
+    next_too: bool = False
+    """Whether outcomes of the token after the prompt are read from this sequence too: what follows
+    does not change them."""
 
     @property
     def unit_id(self) -> str:
         """The unit this sequence belongs to."""
         return self.prompt.unit_id
+
+    def answers(self, continuation: tuple[int, ...]) -> bool:
+        """Whether an outcome that scores ``continuation`` is read from this sequence."""
+        return continuation == self.continuation or (self.next_too and not continuation)
 
     @property
     def tokens(self) -> tuple[int, ...]:

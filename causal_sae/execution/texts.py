@@ -16,7 +16,7 @@ from causal_sae.execution.text_metrics import TextMetric
 from causal_sae.execution.treatments import Treatment
 
 if TYPE_CHECKING:
-    from causal_sae.execution.execute import Plan
+    from causal_sae.execution.plan import Plan
 
 NO_TEXT = "the text is too short"
 """The status of an outcome that the text is too short for."""
@@ -127,6 +127,7 @@ def _delivered(run: Plan, text: Text, treatment: Treatment, missing: bool) -> di
         "positions": int(delivery["positions"]),
         "active_positions": active,
         "norm_ratio": delivery["norm_ratio"],
+        "not_run": False,
         **{f"activation_{name}": value for name, value in levels.items()},
     }
 

@@ -248,7 +248,7 @@ def _pushes(
     trial: Trial, arm: Arm, push: RandomDirection, like: Treatment, sae: SAE
 ) -> tuple[Treatment, ...]:
     draw = generator(trial.seed, "direction", arm.name)
-    directions = draw.standard_normal((push.draws, sae.config.d_in)).astype(np.float32)
+    directions = draw.standard_normal((push.draws, sae.config.d_out)).astype(np.float32)
     return tuple(
         Treatment(arm.name, number, push_like=like, direction=torch.from_numpy(direction))
         for number, direction in enumerate(directions)

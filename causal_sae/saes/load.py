@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 
 from causal_sae.errors import Place, SAEError, did_you_mean
@@ -150,17 +151,23 @@ def open_sae(spec: SAESpec, base: Path) -> SAE:
             "such as `hook: blocks.8.hook_resid_post`.",
             Place(file=sae.config.path, field="sae.hook"),
         )
-    return replace(sae, config=replace(sae.config, hook=hook))
+    if spec.hook_out is not None and not sae.config.transcoder:
+        raise SAEError(
+            f"must be left out: this SAE writes where it reads, at {hook}; hook_out is for "
+            "transcoders.",
+            Place(field="sae.hook_out"),
+        )
+    hook_out = spec.hook_out or sae.config.hook_out
+    return replace(sae, config=replace(sae.config, hook=hook, hook_out=hook_out))
 
 
 def _fetch(spec: SAESpec, base: Path) -> SAE:
-    source = spec.source
+    source, how = spec.source, (spec.normalization_factor, spec.centre_activations)
     if isinstance(source, PathSource):
-        path = (base / source.path.expanduser()).resolve()
-        return load_sae(path, spec.format, spec.normalization_factor)
+        return load_sae((base / source.path.expanduser()).resolve(), spec.format, *how)
     if isinstance(source, HubSource):
-        return load_sae(download(source), spec.format, spec.normalization_factor)
-    return from_registry(source.saelens, spec.normalization_factor)
+        return load_sae(download(source), spec.format, *how)
+    return from_registry(source.saelens, *how)
 
 
 def download(source: HubSource) -> Path:
@@ -186,7 +193,38 @@ def download(source: HubSource) -> Path:
     return Path(folder) / (source.file or "")
 
 
-def from_registry(release: SAELensRelease, normalization_factor: float | None) -> SAE:
+def _check_registered(release: SAELensRelease) -> None:
+    """Pass when SAELens's registry, which comes with it, has the name; otherwise the nearest.
+
+    A release with a slash is a repository of the hub, which SAELens takes too.
+    """
+    try:
+        from sae_lens.loading.pretrained_saes_directory import (  # noqa: PLC0415
+            get_pretrained_saes_directory,
+        )
+    except ImportError:
+        return  # a version that keeps it elsewhere: SAELens itself will say
+    releases = get_pretrained_saes_directory()
+    if "/" in release.release and release.release not in releases:
+        return
+    for what, given, known in (
+        ("release", release.release, releases),
+        ("id", release.id, getattr(releases.get(release.release), "saes_map", {})),
+    ):
+        if known and given not in known:
+            near = get_close_matches(given, known, n=3, cutoff=0.4)
+            hint = f"; the nearest are {', '.join(near)}" if near else ""
+            raise SAEError(
+                f"SAELens's registry has no {what} {given!r}{hint}.",
+                Place(field=f"sae.source.saelens.{what}"),
+            )
+
+
+def from_registry(
+    release: SAELensRelease,
+    normalization_factor: float | None,
+    centre_activations: bool | None = None,
+) -> SAE:
     """An SAE of SAELens's registry, through SAELens itself.
 
     Raises
@@ -203,13 +241,17 @@ def from_registry(release: SAELensRelease, normalization_factor: float | None) -
             "folder as `source: {path: ...}`.",
             field,
         ) from error
+    _check_registered(release)
     try:
         theirs = sae_lens.SAE.from_pretrained(release.release, release.id, device="cpu")
-    except (ValueError, KeyError, OSError) as error:
+    except Exception as error:  # whatever its many readers and the network raise
+        reason = " ".join(str(error).split())[:300]
         raise SAEError(
-            f"SAELens cannot get {release.release} / {release.id}: {error}.", field
+            f"SAELens cannot get {release.release} / {release.id}: {reason}. Where there is no "
+            "network, download it elsewhere and name its folder as `source: {path: ...}`.",
+            field,
         ) from error
     with tempfile.TemporaryDirectory() as folder:
         theirs.save_model(folder)
-        sae = load_sae(Path(folder), "saelens", normalization_factor)
+        sae = load_sae(Path(folder), "saelens", normalization_factor, centre_activations)
     return replace(sae, config=replace(sae.config, path=None))

@@ -117,15 +117,16 @@ class SAE:
         return self.decode(self.encode(x), like=x)
 
     def direction(self, features: Sequence[int]) -> Tensor:
-        """The vectors ``[n, d_in]`` by which the activation changes per unit of each feature.
+        """The vectors ``[n, d_out]`` by which what is written changes per unit of each feature.
 
         In the model's own space; where activations are normalised one by one the change at a
-        position is this times :meth:`token_scale` there.
+        position is this times :meth:`token_scale` there. A transcoder writes to another place than
+        it reads.
 
         Raises
         ------
         SAEError
-            For transcoders, and features that the SAE does not have.
+            For features that the SAE does not have, and transcoders whose output is not known.
         """
         self.check_editable()
         chosen = self._index(features)
@@ -135,6 +136,8 @@ class SAE:
 
     def token_scale(self, x: Tensor) -> Tensor:
         """How far a unit of :meth:`direction` reaches at each position of ``x``: ``[..., 1]``."""
+        if self.config.transcoder:
+            return torch.ones_like(x[..., :1], dtype=self.dtype)
         return self._frame(self._as_input(x)).multiplier
 
     def delta(self, change: Tensor, features: Sequence[int], like: Tensor) -> Tensor:
@@ -169,19 +172,19 @@ class SAE:
         return tuple(int(feature) for feature in features)
 
     def check_editable(self) -> None:
-        """Pass when a change of a feature is a change of the activation that the SAE reads.
+        """Pass when it is known which activation a change of a feature is a change of.
 
         Raises
         ------
         SAEError
-            For transcoders, which read one place and write another.
+            For a transcoder that does not say where it writes.
         """
-        if self.config.transcoder:
+        if self.config.transcoder and self.config.hook_out is None:
             raise SAEError(
                 f"this is a transcoder: it reads {self.config.hook or 'one activation'} and "
-                f"predicts {self.config.hook_out or 'another'}, so its features can be read but "
-                "not edited where they are read; use an SAE that reconstructs its own input.",
-                Place(file=self.config.path),
+                "predicts another, and its files do not say which; give it as "
+                "`hook_out`, such as `model.layers.8.mlp.output`.",
+                Place(file=self.config.path, field="sae.hook_out"),
             )
 
     def _why_input(self) -> str:

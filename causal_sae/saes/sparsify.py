@@ -48,14 +48,15 @@ def read(folder: Path) -> tuple[SAEConfig, Weights]:
     _refuse_unknown(cfg, config_path)
     weights = _weights(read_safetensors(weights_path), weights_path)
     transcoder = flag(cfg, "transcode", False) or weights.w_skip is not None
-    d_in = count(cfg, "d_in", config_path)
+    d_in, module = count(cfg, "d_in", config_path), _module(folder)
     config = SAEConfig(
         architecture="topk",
         d_in=d_in,
         d_sae=_width(cfg, d_in, config_path),
         d_out=weights.w_dec.shape[-1] if transcoder else d_in,
         k=count(cfg, "k", config_path),
-        hook=_hook(folder),
+        hook=f"{module}.input" if module and transcoder else module,
+        hook_out=module if transcoder else None,
         transcoder=transcoder,
         model_name=_model(folder),
         apply_b_dec_to_input=not transcoder,
@@ -82,8 +83,11 @@ def _width(cfg: dict[str, object], d_in: int, path: Path) -> int:
     )
 
 
-def _hook(folder: Path) -> str | None:
-    """The folder's name is the path of the module, inside the base model, whose output is read."""
+def _module(folder: Path) -> str | None:
+    """The folder's name: the path of a module inside the base model.
+
+    An SAE reads its output; a transcoder reads its input and predicts its output.
+    """
     name = folder.resolve().name
     return name if any(part.isdigit() for part in name.split(".")) else None
 

@@ -98,6 +98,13 @@ class SAESpec(Spec):
     hook: str | None = None
     """A TransformerLens name such as ``blocks.8.hook_resid_post``, or a Hugging Face module path.
     Default: what the SAE says of itself."""
+    hook_out: str | None = None
+    """For transcoders: the place that is predicted, which edits change. Default: what the
+    transcoder says of itself."""
     normalization_factor: float | None = Field(default=None, gt=0)
     """Required when the SAE was trained with ``expected_average_only_in``: the factor is not in
     its files, and is never guessed."""
+    centre_activations: bool | None = None
+    """Whether the SAE was trained on activations without their mean over the width, as
+    TransformerLens's models with centred writing weights have them. Default: what the SAE's files
+    say, or what is known of the repository they came from."""

@@ -15,7 +15,7 @@ from rich.console import Console
 from torch import Tensor
 
 from causal_sae.errors import ModelError, Place
-from causal_sae.execution.forward import Bench
+from causal_sae.execution.bench import Bench
 from causal_sae.execution.generation import Writer, Writing, end_tokens
 from causal_sae.execution.laboratory import Laboratory, assemble
 from causal_sae.execution.model import load_model

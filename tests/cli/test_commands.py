@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from causal_sae.cli import app
+from causal_sae.execution import model_source
 from causal_sae.run_folder import RunFolder, RunStopped
 
 COMMANDS = [command.name for command in app.registered_commands]
@@ -169,6 +170,8 @@ def test_doctor_says_what_is_here_and_what_is_not(call, monkeypatch, tmp_path):
     assert said.code == 0
     for part in ("torch", "nnsight", "cpu", "whale-1234"):
         assert part in said.out
+    monkeypatch.setattr(model_source, "hub_cache", lambda: ["google/gemma-2-2b"])
+    assert "google/gemma-2-2b" in call("doctor").out
     installed = importlib.util.find_spec("sae_lens") is not None
     assert installed or "causal-sae[saelens]" in said.out
 
@@ -187,12 +190,12 @@ def test_fetch_of_a_trial_without_a_model_is_refused(call, trial_folder):
 
 
 def test_stopping_names_the_folder_that_goes_on(call, trial_folder, monkeypatch, tmp_path):
-    import causal_sae.execution.execute as execute
+    import causal_sae.execution.shards as shards
 
     def stop(bench, batch):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(execute, "_rows", stop)
+    monkeypatch.setattr(shards, "_rows", stop)
     path = trial_folder()
     said = call("run", path, "--out", tmp_path / "out")
     assert said.code == 130

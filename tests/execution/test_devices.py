@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from causal_sae.execution.bench import edit_rows
 from causal_sae.execution.edits import attention_sinks
-from causal_sae.execution.forward import edit_rows
+from causal_sae.execution.host import Halfway
 from causal_sae.execution.metrics.base import Reading
 from causal_sae.execution.metrics.entropy import Entropy
 from causal_sae.execution.metrics.kl import KL
@@ -41,7 +42,9 @@ def test_edits_stay_on_the_models_device(tiny_sae):
     editable = torch.ones(5, SPAN, dtype=torch.bool, device="meta") & ~attention_sinks(x)[source]
     bench = type("Bench", (), {"sae": sae, "directions": sae.direction(range(24)), "seed": 1})
     units = ("a", "a", "a", "b", "b")
-    edited, delivery = edit_rows(bench, x, sae.encode(x), source, editable, TREATMENTS, units)
+    at = Halfway(torch.empty(PROMPTS, SPAN, device="meta"), x, x)
+    done = edit_rows(bench, at, sae.encode(x), source, editable, TREATMENTS, units)
+    edited, delivery = done.activation, done.delivered(editable)
     assert edited.device.type == "meta"
     assert edited.shape == (5, SPAN, WIDTH)
     assert {tensor.device.type for tensor in vars(delivery).values()} == {"meta"}

@@ -1,19 +1,30 @@
-"""Every edit against plain PyTorch hooks, on five architectures and every hook point."""
+"""Every edit against plain PyTorch hooks, on every kind of block and every hook point."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 import torch
 
+from causal_sae.errors import SAEError
 from causal_sae.execution.batches import Job
 from causal_sae.execution.edits import FeatureEdit, attention_sinks, feature_change
 from causal_sae.execution.forward import run_batch
+from causal_sae.execution.gates import choose_route
+from causal_sae.execution.hook_points import resolve
 from causal_sae.execution.host import Host, site_of
+from causal_sae.execution.laboratory import assemble
 from causal_sae.execution.sequences import TokenSequence
 from causal_sae.execution.treatments import treatments
 
 FAMILIES = ["gpt2", "llama", "gemma2", "gpt_neox", "qwen2"]
+OTHERS = ["phi", "phi3", "olmo2", "mixtral", "cohere", "gptj", "gpt_neo", "opt", "opt_post_norm"]
+OTHERS += ["bloom", "falcon", "falcon_sequential", "gpt_neox_sequential"]
+SITES = ["hook_resid_pre", "hook_resid_mid", "hook_mlp_out", "hook_attn_out", "attn.hook_z"]
+TUPLES = ["bloom", "falcon_sequential", "gpt_neo", "opt"]
+SIDE_BY_SIDE = ["falcon", "gptj", "phi"]
 TEXTS = ["whale sea ship boat captain", "old man said to the king", "storm night day the sea of"]
 
 
@@ -28,6 +39,13 @@ def jobs_of(lab, texts=TEXTS):
 def one_length(jobs):
     length = len(jobs[0].sequence.tokens)
     return tuple(j for j in jobs if len(j.sequence.tokens) == length)
+
+
+def joined(out, change, hook):
+    """The block's output with the change of the residual stream added."""
+    if hook.block_index is None:
+        return out + change
+    return tuple(o + change if i == hook.block_index else o for i, o in enumerate(out))
 
 
 def raw_logits(lab, tokens, treatment, editable):  # noqa: C901 - every kind of edit, spelt out
@@ -61,13 +79,15 @@ def raw_logits(lab, tokens, treatment, editable):  # noqa: C901 - every kind of 
     moved = []
 
     def on_output(_module, _args, output):
+        if hook.flat:
+            return edited(output[None])[0]
         if hook.index is None:
             return edited(output)
         return (*output[: hook.index], edited(output[hook.index]), *output[hook.index + 1 :])
 
     def on_input(_module, args, kwargs):
         x = args[0] if args else kwargs["hidden_states"]
-        new = edited(x)
+        new = edited(x[None])[0] if hook.flat else edited(x)
         moved.append(new - x)
         if args:
             return (new, *args[1:]), kwargs
@@ -80,7 +100,7 @@ def raw_logits(lab, tokens, treatment, editable):  # noqa: C901 - every kind of 
         handles.append(module.register_forward_pre_hook(on_input, with_kwargs=True))
     if hook.bypass:
         block = lab.model.network.get_submodule(hook.bypass)
-        handles.append(block.register_forward_hook(lambda _m, _a, out: out + moved[0]))
+        handles.append(block.register_forward_hook(lambda _m, _a, out: joined(out, moved[0], hook)))
     try:
         with torch.no_grad():
             ids = torch.tensor([tokens])
@@ -90,19 +110,64 @@ def raw_logits(lab, tokens, treatment, editable):  # noqa: C901 - every kind of 
             handle.remove()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, *OTHERS])
 def test_every_edit_equals_a_plain_hook(laboratory, family):
     lab = laboratory(family)
+    host, gate = choose_route(lab.host, torch.tensor([[0, 43, 44, 45], [0, 50, 51, 52]]), 1)
+    assert (host.route, gate.status) == ("suffix", "pass")
     check_against_hooks(lab)
 
 
-@pytest.mark.parametrize(
-    "hook",
-    ["hook_resid_pre", "hook_resid_mid", "hook_mlp_out", "hook_attn_out", "attn.hook_z"],
-)
-@pytest.mark.parametrize("family", ["gpt2", "llama", "gemma2"])
+@pytest.mark.parametrize("hook", SITES)
+@pytest.mark.parametrize("family", ["gpt2", "llama", "gemma2", "olmo2", *TUPLES])
 def test_every_hook_point_equals_a_plain_hook(laboratory, family, hook):
     check_against_hooks(laboratory(family, f"blocks.2.{hook}"))
+
+
+@pytest.mark.parametrize("hook", [hook for hook in SITES if hook != "hook_resid_mid"])
+@pytest.mark.parametrize("family", SIDE_BY_SIDE)
+def test_every_hook_point_of_parallel_blocks_equals_a_plain_hook(laboratory, family, hook):
+    check_against_hooks(laboratory(family, f"blocks.2.{hook}"))
+
+
+def centred_laboratory(tiny_model, tiny_sae, declare, folder, family, **sae):
+    read = tiny_sae("blocks.1.hook_resid_post")
+    read = replace(read, config=replace(read.config, centre_activations=True))
+    trial = declare(sae={"source": {"path": "sae"}} | sae)
+    return assemble(trial, folder, tiny_model(family), read)
+
+
+def test_an_sae_of_centred_activations_ignores_their_mean(tiny_model, tiny_sae, declare, tmp_path):
+    lab = centred_laboratory(tiny_model, tiny_sae, declare, tmp_path, "gpt2")
+    assert lab.sae.config.centre_activations
+    check_against_hooks(lab)
+    x = torch.randn(2, 5, 32)
+    torch.testing.assert_close(lab.sae.encode(x + 3), lab.sae.encode(x), atol=1e-5, rtol=1e-5)
+
+
+def test_a_model_that_keeps_the_mean_has_no_centred_sae(tiny_model, tiny_sae, declare, tmp_path):
+    made = (tiny_model, tiny_sae, declare, tmp_path, "llama")
+    assert not centred_laboratory(*made).sae.config.centre_activations
+    with pytest.raises(SAEError, match="must be false for tiny-llama") as caught:
+        centred_laboratory(*made, centre_activations=True)
+    assert caught.value.place.field == "sae.centre_activations"
+
+
+def test_blocks_that_write_into_what_they_are_given_leave_the_edit_alone(laboratory):
+    lab = laboratory("falcon", "blocks.1.hook_mlp_out")
+    ids = torch.tensor([[0, 43, 44, 45, 46]])
+    at = lab.host.read(ids)
+    edited = at.activation * 2
+    kept = edited.clone()
+    later = resolve("blocks.2.hook_mlp_out", "falcon")
+    seen = lab.host.resume(at, edited, 1, (later,)).watched[site_of(later)]
+    assert torch.equal(edited, kept)
+    caught = []
+    module = lab.model.network.get_submodule(later.module)
+    handle = module.register_forward_hook(lambda _m, _a, out: caught.append(out.clone()))
+    lab.host.resume(at, edited, 1)
+    handle.remove()
+    assert torch.equal(seen, caught[0])
 
 
 def test_the_first_layer_has_nothing_to_skip(laboratory):

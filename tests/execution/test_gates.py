@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pandas as pd
@@ -10,10 +11,12 @@ import torch
 
 from causal_sae.errors import GateError, ModelError
 from causal_sae.execution.batches import Job
-from causal_sae.execution.execute import check, plan
-from causal_sae.execution.forward import Delivery, run_batch
+from causal_sae.execution.bench import Delivery
+from causal_sae.execution.execute import check
+from causal_sae.execution.forward import run_batch
 from causal_sae.execution.gates import check_batches, check_dose, choose_route
 from causal_sae.execution.host import Finish, Host
+from causal_sae.execution.plan import plan
 from causal_sae.execution.treatments import Treatment, treatments
 
 TEXTS = ["whale sea ship boat captain", "old man said to the king", "storm night day the sea of"]
@@ -167,9 +170,10 @@ def test_the_gates_look_at_units_where_the_feature_fires(laboratory):
     words = ["whale", "sea", "ship", "king", "queen", "road", "tree", "stone", "bird", "song"]
     texts = [f"{a} {b} {c}" for a in words for b in words for c in words[:3]]
     run = planned(lab, texts)
+    every = replace(run.bench, sparse=False)
     active = {}
     for batch in (batch for shard in run.shards for batch in shard):
-        done = run_batch(run.bench, batch)
+        done = run_batch(every, batch)
         for row, treatment in enumerate(done.treatments):
             if treatment is not None:
                 active[done.jobs[row].sequence.unit_id] = bool(done.delivery.dose[row] > 0)

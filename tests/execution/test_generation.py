@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from causal_sae.execution.batches import Limit
-from causal_sae.execution.forward import Bench
+from causal_sae.execution.bench import Bench
 from causal_sae.execution.generation import Writing, _uniform, write, writing_batches
 from causal_sae.execution.hook_points import resolve
 from causal_sae.execution.host import Host
@@ -17,7 +17,7 @@ from causal_sae.execution.sequences import Prompt
 from causal_sae.execution.treatments import Treatment
 from causal_sae.spec.outcomes import Generate
 
-FAMILIES = ("llama", "gpt2", "gemma2", "gpt_neox", "qwen2")
+FAMILIES = ("llama", "gpt2", "gemma2", "gpt_neox", "qwen2", "falcon", "bloom", "opt", "mixtral")
 CLAMP = Treatment("clamp", None, (3,), (0.0,), (6.0,))
 ABLATE = Treatment("ablate", None, (5, 2), (0.0, 0.0), (0.0, 0.0))
 CONTROL = Treatment("control")

@@ -11,7 +11,8 @@ from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from causal_sae.errors import SAEError
-from causal_sae.execution.hook_points import FAMILIES, HookPoint, resolve
+from causal_sae.execution.families import FAMILIES, family_of
+from causal_sae.execution.hook_points import HookPoint, resolve
 
 LAYERS, HIDDEN, HEADS, HEAD_DIM = 3, 32, 4, 12
 
@@ -27,13 +28,54 @@ SMALL = {
 }
 
 
+OPT = {
+    "hidden_size": HIDDEN,
+    "word_embed_proj_dim": HIDDEN,
+    "ffn_dim": 48,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": HEADS,
+    "vocab_size": 60,
+    "max_position_embeddings": 64,
+    "bos_token_id": 0,
+    "eos_token_id": 1,
+}
+BASE = {key: SMALL[key] for key in ("hidden_size", "num_hidden_layers", "num_attention_heads")}
+ENDS = {"vocab_size": 60, "bos_token_id": 0, "eos_token_id": 1}
+WIDE = ("n_embd", "n_layer", "n_head", "n_positions")
+OWN = {
+    "gpt2": dict(zip(WIDE, (HIDDEN, LAYERS, HEADS, 64), strict=True)) | ENDS,
+    "gptj": dict(zip(WIDE, (HIDDEN, LAYERS, HEADS, 64), strict=True)) | ENDS | {"rotary_dim": 4},
+    "gpt_neo": {
+        "hidden_size": HIDDEN,
+        "num_layers": LAYERS,
+        "num_heads": HEADS,
+        "attention_types": [[["global", "local", "global"], 1]],
+        "window_size": 3,
+        "max_position_embeddings": 64,
+    }
+    | ENDS,
+    "opt": OPT,
+    "opt_post_norm": OPT | {"do_layer_norm_before": False},
+    "bloom": {"hidden_size": HIDDEN, "n_layer": LAYERS, "n_head": HEADS} | ENDS,
+    "falcon": BASE | ENDS,
+    "falcon_sequential": BASE | ENDS | {"parallel_attn": False, "alibi": True},
+    "gpt_neox_sequential": SMALL | {"use_parallel_residual": False},
+    "phi": {key: value for key, value in SMALL.items() if key != "head_dim"} | ENDS,
+    "phi3": SMALL | ENDS | {"pad_token_id": 0},
+    "olmo": SMALL | ENDS,
+    "cohere": SMALL | ENDS,
+    "smollm3": SMALL | ENDS | {"pad_token_id": 0},
+    "mixtral": SMALL | {"num_local_experts": 4},
+    "qwen3_moe": SMALL | {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 8},
+}
+"""Configurations that differ from :data:`SMALL`."""
+VARIANT = {"opt_post_norm": "opt", "falcon_sequential": "falcon", "gpt_neox_sequential": "gpt_neox"}
+
+
 @functools.cache
 def small_model(model_type: str) -> nn.Module:
     torch.manual_seed(0)
-    if model_type == "gpt2":
-        own = {"n_embd": HIDDEN, "n_layer": LAYERS, "n_head": HEADS, "vocab_size": 60}
-        config = CONFIG_MAPPING["gpt2"](n_positions=64, **own)
-    elif model_type == "gemma3":
+    if model_type == "gemma3":
         text = dict(SMALL, sliding_window=16)
         vision = {
             "hidden_size": 16,
@@ -45,7 +87,8 @@ def small_model(model_type: str) -> nn.Module:
         }
         config = CONFIG_MAPPING["gemma3"](text_config=text, vision_config=vision)
     else:
-        config = CONFIG_MAPPING[model_type](**SMALL)
+        own = OWN.get(model_type, SMALL)
+        config = CONFIG_MAPPING[VARIANT.get(model_type, model_type)](**own)
     kind = AutoModelForImageTextToText if model_type == "gemma3" else AutoModelForCausalLM
     model = kind.from_config(config)
     # A fresh norm hardly changes its input: random ones tell the place before from the one after.
@@ -66,7 +109,8 @@ def watch(
 
     def output(_: nn.Module, args: object, result: Tensor | tuple[Tensor, ...]) -> None:
         assert isinstance(result, tuple) == (point.index is not None)
-        seen.append(result if point.index is None else result[point.index])
+        # A copy, as Falcon's blocks go on to write into what their MLP gave them.
+        seen.append((result if point.index is None else result[point.index]).clone())
 
     return module.register_forward_hook(output)
 
@@ -81,7 +125,8 @@ def read(model_type: str, hook: str) -> Tensor:
         model(input_ids=TOKENS)
     handle.remove()
     assert len(seen) == 1
-    return seen[0]
+    assert seen[0].ndim == (2 if resolve(hook, model_type).flat else 3)
+    return seen[0].reshape(*TOKENS.shape, -1)
 
 
 def close(a: Tensor, b: Tensor) -> None:
@@ -89,7 +134,16 @@ def close(a: Tensor, b: Tensor) -> None:
 
 
 EVERY = sorted(FAMILIES)
-SERIAL = [name for name in EVERY if name != "gpt_neox"]
+UNLIKE = ("gpt_neox", "gpt_neox_sequential")
+"""Families whose heads are always the width divided by their number."""
+NORMED = ("gemma2", "gemma3", "gemma3_text", "olmo2", "olmo3")
+PARALLEL = ["gpt_neox", "gptj", "falcon", "phi", "cohere"]
+SERIAL = [name for name in EVERY if name not in (*PARALLEL, "opt_post_norm")]
+
+
+@pytest.mark.parametrize("model_type", EVERY)
+def test_a_family_is_told_by_its_configuration(model_type):
+    assert family_of(small_model(model_type).config) == model_type
 
 
 @pytest.mark.parametrize("model_type", EVERY)
@@ -113,9 +167,10 @@ def test_attention_adds_to_the_residual_and_then_the_mlp(model_type):
     assert not torch.allclose(mid, post)
 
 
-def test_the_parallel_block_adds_both_at_once():
+@pytest.mark.parametrize("model_type", PARALLEL)
+def test_the_parallel_block_adds_both_at_once(model_type):
     pre, post, attention, mlp = (
-        read("gpt_neox", f"blocks.1.hook_{site}")
+        read(model_type, f"blocks.1.hook_{site}")
         for site in ("resid_pre", "resid_post", "attn_out", "mlp_out")
     )
     close(post, pre + attention + mlp)
@@ -124,14 +179,19 @@ def test_the_parallel_block_adds_both_at_once():
 @pytest.mark.parametrize("model_type", EVERY)
 def test_z_is_the_heads_side_by_side_before_the_projection(model_type):
     z = read(model_type, "blocks.1.attn.hook_z")
-    width = HIDDEN if model_type in ("gpt2", "gpt_neox") else HEADS * HEAD_DIM
+    own = "head_dim" in OWN.get(model_type, SMALL) and model_type not in UNLIKE
+    width = HEADS * HEAD_DIM if own else HIDDEN
     assert z.shape == (2, 5, width)
     projection = small_model(model_type).get_submodule(
         resolve("blocks.1.attn.hook_z", model_type).module
     )
-    family = FAMILIES[model_type]
+    added = read(model_type, "blocks.1.hook_attn_out")
     with torch.no_grad():
-        close(projection(z), read(model_type, f"{family.blocks}.1.{family.attention}"))
+        if model_type in NORMED:
+            block = small_model(model_type).get_submodule(f"{FAMILIES[model_type].blocks}.1")
+            close(block.post_attention_layernorm(projection(z)), added)
+        else:
+            close(projection(z), added)
 
 
 def edited_output(model_type: str, hook: str, change: Tensor) -> Tensor:
@@ -139,24 +199,28 @@ def edited_output(model_type: str, hook: str, change: Tensor) -> Tensor:
     model, point = small_model(model_type), resolve(hook, model_type)
     handles = []
 
-    def add(result):
-        if point.index is None:
-            return result + change
-        return tuple(r + change if i == point.index else r for i, r in enumerate(result))
+    here = change.flatten(0, 1) if point.flat else change
+
+    def add(result, index, what):
+        if index is None:
+            return result + what
+        return tuple(r + what if i == index else r for i, r in enumerate(result))
 
     def add_in(_, args, kwargs):
         if args:
-            return (args[0] + change, *args[1:]), kwargs
-        return args, kwargs | {"hidden_states": kwargs["hidden_states"] + change}
+            return (args[0] + here, *args[1:]), kwargs
+        return args, kwargs | {"hidden_states": kwargs["hidden_states"] + here}
 
     module = model.get_submodule(point.module)
     if point.side == "input":
         handles.append(module.register_forward_pre_hook(add_in, with_kwargs=True))
     else:
-        handles.append(module.register_forward_hook(lambda _, a, r: add(r)))
+        handles.append(module.register_forward_hook(lambda _, a, r: add(r, point.index, here)))
     if point.bypass:
         bypass = model.get_submodule(point.bypass)
-        handles.append(bypass.register_forward_hook(lambda _, a, r: r + change))
+        handles.append(
+            bypass.register_forward_hook(lambda _, a, r: add(r, point.block_index, change))
+        )
     with torch.no_grad():
         result = model(input_ids=TOKENS).logits
     for handle in handles:
@@ -181,9 +245,15 @@ def test_an_edit_of_one_blocks_output_is_an_edit_of_the_nexts_input(model_type):
         assert not torch.allclose(post, small_model(model_type)(input_ids=TOKENS).logits)
 
 
-def test_the_parallel_block_has_no_point_between_attention_and_mlp():
+@pytest.mark.parametrize("model_type", PARALLEL)
+def test_the_parallel_block_has_no_point_between_attention_and_mlp(model_type):
     with pytest.raises(SAEError, match=r"side by side.*hook_resid_pre or hook_resid_post"):
-        resolve("blocks.1.hook_resid_mid", "gpt_neox")
+        resolve("blocks.1.hook_resid_mid", model_type)
+
+
+def test_a_stream_that_is_normalised_itself_has_none_either():
+    with pytest.raises(SAEError, match="normalises the residual stream itself"):
+        resolve("blocks.1.hook_resid_mid", "opt_post_norm")
 
 
 def test_names_become_module_paths():
@@ -195,6 +265,9 @@ def test_names_become_module_paths():
     )
     assert resolve("blocks.3.hook_attn_out", "gpt_neox").index == 0
     assert resolve("blocks.3.hook_resid_mid", "gemma2").bypass == "model.layers.3"
+    assert resolve("model.layers.3.mlp.input", "olmo2").bypass == "model.layers.3"
+    assert resolve("transformer.h.3", "falcon").index == 0
+    assert resolve("layers.3.fc2", "opt_post_norm").flat
 
 
 @pytest.mark.parametrize(

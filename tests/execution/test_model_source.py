@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -135,6 +136,46 @@ def test_a_conversion_that_fails_leaves_nothing(monkeypatch, tmp_path, cache):
 
 def test_hub_names_pass_through(tmp_path):
     assert local_model(HubSource(hub="a/b"), tmp_path, QUIET) == "a/b"
+
+
+def test_a_file_of_a_hub_repository_is_not_silently_left_out(tmp_path):
+    with pytest.raises(ModelError, match="must be left out") as caught:
+        local_model(HubSource(hub="a/b", file="x.gguf"), tmp_path, QUIET)
+    assert caught.value.place.field == "model.source.file"
+
+
+def test_a_hub_model_out_of_reach_says_what_to_do(monkeypatch, tmp_path):
+    import transformers
+
+    asked = {}
+
+    def unreachable(name, **how):
+        asked.update(how, name=name)
+        raise OSError("We couldn't connect to the hub")
+
+    monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", unreachable)
+    spec = ModelSpec(source=HubSource(hub="a/b", revision="v2"))
+    with pytest.raises(ModelError, match=r"couldn't connect.*revision, or fetch it where there is"):
+        load_model(spec, tmp_path, QUIET)
+    assert asked == {"name": "a/b", "revision": "v2"}
+
+
+def test_what_is_in_the_hubs_cache_is_listed(monkeypatch, tmp_path):
+    import huggingface_hub
+
+    repos = [
+        SimpleNamespace(repo_id="b/sae", repo_type="model"),
+        SimpleNamespace(repo_id="a/model", repo_type="model"),
+        SimpleNamespace(repo_id="c/data", repo_type="dataset"),
+    ]
+    monkeypatch.setattr(huggingface_hub, "scan_cache_dir", lambda: SimpleNamespace(repos=repos))
+    assert model_source.hub_cache() == ["a/model", "b/sae"]
+
+    def nothing():
+        raise huggingface_hub.errors.CacheNotFound("no cache", str(tmp_path))
+
+    monkeypatch.setattr(huggingface_hub, "scan_cache_dir", nothing)
+    assert model_source.hub_cache() == []
 
 
 def test_fetching_from_the_hub_is_a_folder_or_a_sentence(monkeypatch, tmp_path):

@@ -169,12 +169,12 @@ def test_a_trial_of_generated_text_runs_and_its_texts_are_kept(declared, trial_f
 def test_a_killed_run_of_texts_resumes_to_the_same_effects(
     declared, trial_folder, tmp_path, monkeypatch
 ):
-    import causal_sae.execution.execute as execute
+    import causal_sae.execution.shards as shards
 
-    monkeypatch.setattr("causal_sae.execution.execute.SHARD_ROWS", 12)
+    monkeypatch.setattr("causal_sae.execution.plan.SHARD_ROWS", 12)
     path = trial_folder(**declared)
     whole = cs.run_trial(path, out=tmp_path / "whole")
-    write, done = execute.written, []
+    write, done = shards.written, []
 
     def dies(run, batch):
         if len(done) > 2:
@@ -182,10 +182,10 @@ def test_a_killed_run_of_texts_resumes_to_the_same_effects(
         done.append(batch)
         return write(run, batch)
 
-    monkeypatch.setattr(execute, "written", dies)
+    monkeypatch.setattr(shards, "written", dies)
     with pytest.raises(KeyboardInterrupt):
         cs.run_trial(path, out=tmp_path / "killed")
-    monkeypatch.setattr(execute, "written", write)
+    monkeypatch.setattr(shards, "written", write)
     resumed = cs.run_trial(path, out=tmp_path / "killed", resume=True)
     pd.testing.assert_frame_equal(whole.effects, resumed.effects, check_exact=True)
     pd.testing.assert_frame_equal(whole.texts, resumed.texts)

@@ -6,7 +6,9 @@ import json
 import pickle
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -263,11 +265,30 @@ def test_a_truncated_file_is_an_sae_error(tmp_path, name):
 
 
 @pytest.mark.parametrize("case", sorted(TRANSCODERS))
-def test_a_transcoder_is_read_but_not_edited(case):
+def test_a_transcoder_writes_where_its_files_say(case):
     sae = load_sae(GOLDENS / case)
-    assert sae.encode(expected(case, "x")).shape[-1] == sae.config.d_sae
-    with pytest.raises(SAEError, match=r"transcoder.*not edited"):
-        sae.direction([0])
+    x = expected(case, "x")
+    acts = sae.encode(x)
+    more = acts.clone()
+    more[..., 2] += 1.5
+    moved = sae.decode(more, like=x) - sae.decode(acts, like=x)
+    torch.testing.assert_close(
+        moved, 1.5 * sae.direction([2])[0].expand_as(moved), atol=1e-5, rtol=1e-4
+    )
+    assert bool((sae.token_scale(x) == 1).all())
+    assert sae.config.hook_out in ("blocks.1.hook_mlp_out", "h.3")
+    nowhere = replace(sae, config=replace(sae.config, hook_out=None))
+    with pytest.raises(SAEError, match=r"transcoder.*do not say which; give it as `hook_out`"):
+        nowhere.direction([0])
+
+
+def test_a_trial_may_say_where_a_transcoder_writes_but_not_an_sae():
+    source = {"path": str(GOLDENS / "saelens/transcoder")}
+    named = SAESpec.model_validate({"source": source, "hook_out": "model.layers.1.mlp"})
+    assert open_sae(named, Path()).config.hook_out == "model.layers.1.mlp"
+    plain = {"source": {"path": str(GOLDENS / STANDARD)}, "hook_out": "model.layers.1.mlp"}
+    with pytest.raises(SAEError, match="must be left out: this SAE writes where it reads"):
+        open_sae(SAESpec.model_validate(plain), Path())
 
 
 def test_centring_is_taken_from_the_files_the_repository_or_the_caller(tmp_path):
@@ -283,6 +304,13 @@ def test_centring_is_taken_from_the_files_the_repository_or_the_caller(tmp_path)
     # Centring the writing weights leaves the heads' outputs as they are.
     amend(stated / "cfg.json", metadata=kwargs | {"hook_name": "blocks.1.attn.hook_z"})
     assert not load_sae(stated).config.centre_activations
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_the_trial_may_say_whether_activations_are_centred(said):
+    source = {"path": str(GOLDENS / STANDARD)}
+    spec = SAESpec.model_validate({"source": source, "centre_activations": said})
+    assert open_sae(spec, Path()).config.centre_activations is said
 
 
 def test_open_sae_starts_at_the_trials_folder_and_takes_the_trials_hook(tmp_path):
@@ -308,6 +336,70 @@ def test_saelens_registry_without_saelens_names_the_extra(tmp_path, monkeypatch)
     spec = SAESpec.model_validate({"source": {"saelens": {"release": "r", "id": "i"}}})
     with pytest.raises(SAEError, match=r"pip install causal-sae\[saelens\]"):
         open_sae(spec, tmp_path)
+
+
+def registry(monkeypatch, get):
+    """A stand-in for SAELens: two releases, and whatever ``get`` does."""
+    gemma = SimpleNamespace(saes_map={"layer_12/width_16k/canonical": "x", "layer_3/w": "y"})
+    known = {"gemma-scope-2b-pt-res-canonical": gemma, "gpt2-small-res-jb": SimpleNamespace()}
+    where = "sae_lens.loading.pretrained_saes_directory"
+    directory = SimpleNamespace(get_pretrained_saes_directory=lambda: known)
+    fake = SimpleNamespace(SAE=SimpleNamespace(from_pretrained=get))
+    parts = {"sae_lens": fake, "sae_lens.loading": SimpleNamespace(), where: directory}
+    for name, module in parts.items():
+        monkeypatch.setitem(sys.modules, name, module)
+
+
+def named(release, sae_id, **more):
+    source = {"saelens": {"release": release, "id": sae_id}}
+    return SAESpec.model_validate({"source": source, **more})
+
+
+def test_an_sae_of_the_registry_is_read_as_its_files_would_be(tmp_path, monkeypatch):
+    asked = []
+
+    def get(release, sae_id, device):
+        asked.append((release, sae_id, device))
+        save = lambda folder: shutil.copytree(GOLDENS / STANDARD, folder, dirs_exist_ok=True)  # noqa: E731
+        return SimpleNamespace(save_model=save)
+
+    registry(monkeypatch, get)
+    sae = open_sae(named("gpt2-small-res-jb", "blocks.8.hook_resid_pre"), tmp_path)
+    assert asked == [("gpt2-small-res-jb", "blocks.8.hook_resid_pre", "cpu")]
+    own = load_sae(GOLDENS / STANDARD)
+    assert torch.equal(sae.weights.w_enc, own.weights.w_enc)
+    assert sae.config.path is None
+
+
+@pytest.mark.parametrize(
+    ("release", "sae_id", "field", "sentence"),
+    [
+        ("gemma-scope-2b-res", "x", "release", "nearest are gemma-scope-2b-pt-res-canonical"),
+        ("gemma-scope-2b-pt-res-canonical", "layer_12/canonical", "id", "nearest are layer_12/"),
+        ("qqq", "x", "release", "has no release 'qqq'"),
+    ],
+)
+def test_a_name_that_the_registry_lacks_is_refused_with_the_nearest(
+    tmp_path, monkeypatch, release, sae_id, field, sentence
+):
+    registry(monkeypatch, None)
+    with pytest.raises(SAEError, match=sentence) as caught:
+        open_sae(named(release, sae_id), tmp_path)
+    assert caught.value.place.field == f"sae.source.saelens.{field}"
+
+
+def test_a_registry_without_a_network_says_what_to_do(tmp_path, monkeypatch):
+    class ConnectError(Exception):
+        """As httpx raises: no OSError."""
+
+    def get(*_, **__):
+        raise ConnectError("name resolution failed")
+
+    registry(monkeypatch, get)
+    with pytest.raises(SAEError, match="SAELens cannot get someone/saes / layer_3: name resol"):
+        open_sae(named("someone/saes", "layer_3"), tmp_path)
+    with pytest.raises(SAEError, match=r"name resolution failed.*no network, download it elsewh"):
+        open_sae(named("gpt2-small-res-jb", "blocks.8.hook_resid_pre"), tmp_path)
 
 
 def test_the_hub_out_of_reach_is_a_sentence(tmp_path, monkeypatch):

@@ -12,10 +12,12 @@ import pandas as pd
 from rich.console import Console
 
 from causal_sae.errors import Place, SpecError
-from causal_sae.execution.execute import Plan, Stop, check, execute, never, plan
+from causal_sae.execution.backends.resources import Resources
+from causal_sae.execution.execute import Runner, Stop, check, execute, here, never
 from causal_sae.execution.gates import Gate
 from causal_sae.execution.laboratory import Laboratory, exclusions, open_laboratory
 from causal_sae.execution.metrics import Metric
+from causal_sae.execution.plan import Plan, plan
 from causal_sae.execution.scan import Scan, exposure, scan
 from causal_sae.execution.sequences import Prompt
 from causal_sae.execution.text_metrics import TextMetric
@@ -40,6 +42,7 @@ Advance = Callable[[int], None]
 class LocalBackend:
     """One process, one model. Opened once; then: who is eligible, the plan, its gates, the run."""
 
+    name = "local"
     laboratory: Laboratory
     table: pd.DataFrame
     """The prompts."""
@@ -57,16 +60,19 @@ class LocalBackend:
     def describe(self) -> dict[str, dict[str, str]]:
         """Hashes and devices for the manifest."""
         model, sae = self.laboratory.model, self.laboratory.sae
+        written, limit = self.laboratory.host.written, self.laboratory.limit
         return {
             "hashes": {"model": model.fingerprint, "sae": sae_fingerprint(sae)} | self._readers(),
             "execution": {
-                "backend": "local",
+                "backend": self.name,
                 "device": str(model.device),
                 "dtype": str(model.dtype).removeprefix("torch."),
                 "model": model.name,
                 "sae": f"{sae.config.architecture}, {sae.config.d_sae} features",
                 "hook": self.laboratory.hook.module,
+                **({"written": written.module} if written != self.laboratory.hook else {}),
                 "route": self.laboratory.host.route,
+                "batch": f"at most {limit.tokens} tokens, {limit.scores} distributions",
                 "feature_statistics": self.statistics_source,
             },
         }
@@ -164,18 +170,28 @@ class LocalBackend:
         self, run: Plan, folder: Path, advance: Advance, stop: Stop = never
     ) -> pd.DataFrame:
         """Run what ``folder`` does not hold yet, until ``stop``; returns all observations."""
-        return execute(run, folder, advance, stop)
+        return execute(run, folder, advance, self.runner, stop)
+
+    @property
+    def runner(self) -> Runner:
+        """What runs the shards of a plan."""
+        return here
 
 
 def open_local(
-    trial: Trial, base: Path, table: pd.DataFrame, console: Console | None = None
+    trial: Trial,
+    base: Path,
+    table: pd.DataFrame,
+    console: Console | None = None,
+    resources: Resources = Resources(),  # noqa: B008 - frozen
 ) -> LocalBackend:
     """Load the model and the SAE, tokenise the prompts, and pass the first gate."""
-    laboratory = open_laboratory(trial, base, console)
+    laboratory = open_laboratory(trial, base, console, resources.memory)
     prompts = laboratory.tokenizer.prompts(table)
     metrics = laboratory.metrics(table)
     laboratory, gate = laboratory.choose_route(prompts)
-    return LocalBackend(laboratory, table, prompts, metrics, [gate], console)
+    laboratory, more = laboratory.choose_start(prompts)
+    return LocalBackend(laboratory, table, prompts, metrics, [gate, *more], console)
 
 
 def sae_fingerprint(sae: SAE) -> str:

@@ -41,6 +41,12 @@ def prepare(outcome: outcomes.FeatureActivation, context: Context) -> Metric:
     """The feature must exist; a later SAE must read later than the trial's own."""
     place = Place(field=f"{context.field}.feature")
     if outcome.sae is None:
+        if context.sae.config.transcoder:
+            raise SAEError(
+                "needs an SAE of a later place: the trial's transcoder reads before the place "
+                "that it writes to, so its features cannot respond to the intervention",
+                Place(field=f"{context.field}.sae"),
+            )
         check_features(context.sae, (outcome.feature,), place)
         return FeatureActivation(context.sae, outcome.feature, site_of(context.hook), outcome.at)
     sae, hook = _later(outcome.sae, context)

@@ -1,0 +1,106 @@
+"""The page of the ratios."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.executor import measure
+from benchmarks.executor.measure import speedup
+from benchmarks.executor.ways import WAYS
+
+NOTE = "<!-- Written by `python -m benchmarks.executor`. Do not edit by hand. -->\n\n"
+MIDDLE = {"place": "middle", "arms": 8}
+
+
+def write(table: pd.DataFrame, path: Path) -> None:
+    """Write the page."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text(table), encoding="utf-8")
+
+
+def text(table: pd.DataFrame) -> str:
+    """The page in Markdown."""
+    parts = [
+        NOTE + "# What a trial's forward passes cost\n",
+        "The same rows, every prompt untouched and under every arm, run in several ways. All give "
+        "the same log-probabilities, which is checked before anything is timed. The ways take "
+        "turns in random order, round after round; a ratio is within its round, and the median "
+        f"over {table['round'].nunique()} rounds is shown. Times are processor time on "
+        f"{_plural(int(table['threads'].iloc[0]), 'core')} "
+        "(SmolLM2-135M, float32, prompts of 16 tokens, at most 36 rows in a batch, a made-up SAE "
+        "of 4,096 features; other programs ran beside it). Causal-sae's time includes the SAE's "
+        "encoding, the log-softmax in float64 and what it writes down of each edit; the others' "
+        "only the forward pass and the edit.\n",
+        "![Ratios by number of arms](../images/speed.png)\n",
+        summary_list(table),
+        "The floor is the bare forward's time, times the share of its arithmetic that cannot be "
+        "avoided: each prompt through the layers up to the hook, each row through those above it. "
+        "Where only the last token is edited, each prompt runs all layers once, and each row its "
+        "last token. What causal-sae is above it is for the most part the unembedding of "
+        "the last tokens, a large matrix that is read for few rows: it takes longer than its "
+        "arithmetic says, and weighs most where little else is left to do. "
+        '"MB added" is what a pass took beyond the memory '
+        "that the process already held: next to nothing where earlier passes had left enough.\n",
+    ]
+    for (last, place), part in table.groupby(["last", "place"], sort=False):
+        layer = int(part["layer"].iloc[0])
+        what = "last token edited" if last else "all tokens edited"
+        parts.append(f"## {str(place).capitalize()} layer ({layer}), {what}\n\n{_rows(part)}")
+    parts.append(
+        "## The ways\n\n"
+        + "\n".join(f"- **{name}**: {way.says}." for name, way in WAYS.items())
+        + "\n\nRun it: `python -m benchmarks.executor`. TransformerLens, SAELens's hooked models, "
+        "pyvene and nnterp are not in the comparison: they do not run this model beside the "
+        "versions that causal-sae is tested with.\n"
+    )
+    return "\n".join(parts)
+
+
+def summary_list(table: pd.DataFrame) -> str:
+    """What the numbers come to, at the middle layer and eight arms."""
+    return "\n".join(f"- {line}" for line in _lines(table)) + "\n"
+
+
+def summary(table: pd.DataFrame) -> str:
+    """The same for a terminal."""
+    return "\n".join(_lines(table))
+
+
+def _lines(table: pd.DataFrame) -> list[str]:
+    whole, last = {**MIDDLE, "last": False}, {**MIDDLE, "last": True}
+    medians = measure.summary(table[(table["place"] == "middle") & (table["arms"] == 8)])
+    own = medians[medians["way"] == "causal-sae"].set_index("last")
+    return [
+        "Eight arms a prompt, edited at a middle layer: "
+        f"{own.loc[False, 'of_bare']:.2f} of a bare forward of the same rows, "
+        f"{own.loc[False, 'of_floor']:.2f} times the floor.",
+        f"{speedup(table, 'nnsight', **whole):.1f} times faster than nnsight with all arms in one "
+        f"trace, {speedup(table, 'nnsight, arm by arm', **whole):.1f} times faster than a trace an "
+        f"arm, {speedup(table, 'nnsight, invokes', **whole):.1f} times faster than an invoke an "
+        f"arm, {speedup(table, 'PyTorch hook', **whole):.1f} times faster than a PyTorch hook.",
+        f"Only the last token edited: {own.loc[True, 'of_bare']:.2f} of a bare forward; "
+        f"{speedup(table, 'nnsight', **last):.1f} times faster than nnsight with all arms in one "
+        "trace.",
+    ]
+
+
+def _rows(part: pd.DataFrame) -> str:
+    lines = [
+        "| arms | way | ms | tokens/s | of the bare forward | of the floor | MB added |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    order = {name: place for place, name in enumerate(WAYS)}
+    medians = measure.summary(part)
+    medians = medians.assign(place=medians["way"].map(order)).sort_values(["arms", "place"])
+    for row in medians.itertuples():
+        lines.append(
+            f"| {row.arms} | {row.way} | {1000 * row.seconds:,.0f} | {row.tokens_per_second:,.0f} "
+            f"| {row.of_bare:.2f} | {row.of_floor:.2f} | {row.peak:,.0f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"

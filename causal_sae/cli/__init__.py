@@ -18,6 +18,7 @@ from causal_sae.cli import (
     doctor,
     estimate,
     export,
+    features,
     fetch,
     power,
     register,
@@ -96,6 +97,15 @@ for command in (
     *(estimate, report, export, steer, schema),
 ):
     app.command(command.NAME)(speaking(command.command))
+group = typer.Typer(
+    help=features.HELP,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in features.COMMANDS:
+    group.command(command.NAME)(speaking(command.command))
+app.add_typer(group, name=features.NAME)
 
 
 def main() -> None:

@@ -149,21 +149,13 @@ def assemble(trial: Trial, base: Path, model: LanguageModel, sae: SAE) -> Labora
     if trial.population is None:
         raise SpecError("a trial that runs must declare its population", Place(field="population"))
     sae.check_editable()
-    name = str(sae.config.hook)
-    hook = resolve(name, model.family)
-    layers = int(model.text_config.num_hidden_layers)
-    if hook.layer >= layers:
-        raise SAEError(
-            f"must name a layer of {model.name}, which has {layers} (0 to {layers - 1}), "
-            f"got {name!r}",
-            Place(field="sae.hook"),
-        )
-    if hook.site not in ("z", "module"):
+    host = open_host(model, str(sae.config.hook))
+    if host.hook.site not in ("z", "module"):
         check_width(sae, model.d_model, model.name)
     ready = sae.to(device=model.device)
     tokenizer = Tokenizer(model, trial.population, trial.positions, sae.config.prepend_bos)
     limit = Limit(MAX_TOKENS, MAX_SCORES // int(model.text_config.vocab_size))
-    return Laboratory(trial, base, model, ready, _host(model, hook), tokenizer, limit)
+    return Laboratory(trial, base, model, ready, host, tokenizer, limit)
 
 
 def check_width(sae: SAE, width: int, model: str) -> None:
@@ -176,7 +168,22 @@ def check_width(sae: SAE, width: int, model: str) -> None:
         )
 
 
-def _host(model: LanguageModel, hook: HookPoint) -> Host:
+def open_host(model: LanguageModel, name: str) -> Host:
+    """The model, ready to be stopped at the hook of that name.
+
+    Raises
+    ------
+    SAEError
+        The model has no such layer or module.
+    """
+    hook = resolve(name, model.family)
+    layers = int(model.text_config.num_hidden_layers)
+    if hook.layer >= layers:
+        raise SAEError(
+            f"must name a layer of {model.name}, which has {layers} (0 to {layers - 1}), "
+            f"got {name!r}",
+            Place(field="sae.hook"),
+        )
     try:
         return Host(model, hook)
     except (AttributeError, IndexError, TypeError):

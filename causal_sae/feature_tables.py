@@ -94,9 +94,14 @@ class FeatureStore:
         file = self.path / MANIFEST
         return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
-    def has(self, name: str) -> bool:
-        """Whether a companion table is there."""
-        return (self.path / f"{name}.parquet").is_file()
+    @property
+    def about(self) -> str:
+        """What the features are of, in a line."""
+        told = self.manifest
+        if "model" not in told:
+            return f"Features of {self.path.resolve().name}"
+        hook, tokens = told["hashes"]["hook"], told.get("tokens", 0)
+        return f"{told['model']}, {hook}: features over {tokens:,} tokens"
 
     def companion(self, name: str, features: Sequence[int] | None = None) -> pd.DataFrame:
         """A companion table, of some features only where they are given; empty where it is absent.

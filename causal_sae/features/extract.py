@@ -45,6 +45,7 @@ from causal_sae.spec.corpus import Corpus
 from causal_sae.tables import GROUPS, HISTOGRAMS, LOGITS, NEIGHBOURS
 
 Floats = NDArray[np.float64]
+CONTEXT = 128
 TOKENS, NEIGHBOUR_COUNT, RANDOM_CONTEXTS = 10, 10, 400
 BARS = 40
 """Bars of the histogram that a card shows."""
@@ -54,8 +55,9 @@ BARS = 40
 class Options:
     """How a corpus is read, and what is kept of it."""
 
-    context: int = 128
-    """Tokens in a sequence, the beginning-of-sequence token included."""
+    context: int | None = None
+    """Tokens in a sequence, the beginning-of-sequence token included; None: 128, or what the model
+    takes."""
     most: int | None = None
     """Stop after this many tokens."""
     wanted: Wanted = field(default_factory=Wanted)
@@ -94,15 +96,16 @@ def extract(
     require_free(out, options)
     if options.replicate is not None:
         _check_replicate(desk.sae, options.replicate)
-    cutter = Cutter.of(desk.model, desk.sae, options.context)
+    context = options.context or min(CONTEXT, desk.model.context)
+    cutter = Cutter.of(desk.model, desk.sae, context)
     manifest: dict[str, Any] = {
         "status": "reading",
         "started": now(),
         "model": desk.model.name,
         "hashes": desk.identity,
-        "corpus": str(corpus.root),
+        "corpus": corpus.root.name,
         "label": corpus.label,
-        "context": options.context,
+        "context": context,
         "versions": versions(),
     }
     folder = RunFolder(out)
@@ -167,7 +170,7 @@ def _read(
     total = options.most if options.most is not None else -(-corpus.size // 1000)
     done = 0
     unit = "tokens" if by_tokens else "kB of text"
-    identity = json.dumps([desk.identity, options.context], sort_keys=True)
+    identity = json.dumps([desk.identity, cutter.context], sort_keys=True)
     with bar(console, "reading", total, unit=unit) as advance:
 
         def told(tokens: int, read: int) -> None:

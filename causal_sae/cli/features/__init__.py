@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from causal_sae.cli.features import extract
+from causal_sae.cli.features import extract, find, listing, match, show
 
 NAME = "features"
 HELP = (
     "What an SAE's features fire on, how good they are, and which resemble each other.\n\n"
     "Example: [bold]causal-sae features list packs/smollm2-layer8 --sort sharpness[/bold]"
 )
-COMMANDS = (extract,)
+COMMANDS = (extract, listing, show, find, match)

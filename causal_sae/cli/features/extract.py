@@ -39,7 +39,9 @@ def command(
         str | None,
         typer.Option(help="A column that groups documents, or `folder`; features are compared."),
     ] = None,
-    context: Annotated[int, typer.Option(help="Tokens in a sequence.", min=2)] = 128,
+    context: Annotated[
+        int | None, typer.Option(help="Tokens in a sequence. [default: 128]", min=2)
+    ] = None,
     tokens: Annotated[
         int | None, typer.Option(help="Stop after this many. [default: the whole corpus]", min=1)
     ] = None,

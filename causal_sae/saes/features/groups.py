@@ -80,7 +80,7 @@ def by_group(
 
 def _large(groups: Sequence[str | None]) -> list[str]:
     count = pd.Series([group for group in groups if group is not None]).value_counts()
-    return sorted(g for g, n in count.items() if n >= FEWEST and len(groups) - n >= FEWEST)
+    return sorted(str(g) for g, n in count.items() if n >= FEWEST and len(groups) - n >= FEWEST)
 
 
 def _one(
@@ -101,4 +101,4 @@ def _one(
             "p_value": found.p_value,
         }
     )
-    return table[means.any(axis=0)]
+    return table.loc[means.any(axis=0)]

@@ -54,7 +54,8 @@ def tally(parts: Iterable[Part], d_sae: int, vocabulary: int, advance: Advance) 
     statistics, contexts = FeatureStatistics.empty(d_sae), 0
     mass, log_mass = np.zeros(d_sae), np.zeros(d_sae)
     shape = (d_sae, vocabulary)
-    fires, weight = (sparse.csr_matrix(shape, dtype=t) for t in (np.int32, np.float32))
+    empty: Any = sparse.csr_matrix
+    fires, weight = (empty(shape, dtype=t) for t in (np.int32, np.float32))
     occurs = np.zeros(vocabulary, np.int64)
     for part in parts:
         features, values = part.features, part.value.astype(np.float64)
@@ -79,7 +80,7 @@ def _by_sequence(
     """Each pair of feature and sequence with its summed activation."""
     width = int(sequence.max(initial=0)) + 1
     keys, place = np.unique(features * width + sequence, return_inverse=True)
-    return keys // width, np.bincount(place, values, minlength=len(keys))
+    return keys // width, np.bincount(place, values, minlength=len(keys)).astype(np.float64)
 
 
 def second_look(

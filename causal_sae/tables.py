@@ -253,6 +253,33 @@ GROUPS = Table(
     required=frozenset({"feature", "group", "auroc"}),
 )
 
+SCREEN = Table(
+    "screen",
+    {
+        "feature": _INTEGER,
+        "outcome": _TEXT,
+        "stage": _TEXT,
+        "n_active": _INTEGER,
+        "density": _NUMBER,
+        "attribution": _NUMBER,
+        "estimate": _NUMBER,
+        "std_error": _NUMBER,
+        "conf_low": _NUMBER,
+        "conf_high": _NUMBER,
+        "p_value": _NUMBER,
+        "family_size": _INTEGER,
+        "correction": _TEXT,
+        "p_adjusted": _NUMBER,
+        "reject": _FLAG,
+        "flags": _TEXT,
+        "n_measured": _INTEGER,
+        "effect_exposed": _NUMBER,
+        "placebo_share": _NUMBER,
+        "shrunken": _NUMBER,
+    },
+    required=frozenset({"feature", "outcome", "stage", "estimate"}),
+)
+
 POWER = Table(
     "power",
     {

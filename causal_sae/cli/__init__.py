@@ -25,6 +25,7 @@ from causal_sae.cli import (
     report,
     run,
     schema,
+    screen,
     steer,
     validate,
 )
@@ -94,7 +95,7 @@ app = typer.Typer(
 )
 for command in (
     *(doctor, fetch, validate, power, register, assign, run),
-    *(estimate, report, export, steer, schema),
+    *(screen, estimate, report, export, steer, schema),
 ):
     app.command(command.NAME)(speaking(command.command))
 group = typer.Typer(

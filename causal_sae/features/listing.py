@@ -35,6 +35,12 @@ def listed(
         table = table[table["density"] * float(positions) >= at_least - 0.5]
     else:
         table = table[~table["dead"].fillna(False).astype(bool)]
+    if group is None and table[sort].isna().all():
+        raise DataError(
+            f"the store does not tell the {sort} of its features; make it anew with "
+            "`causal-sae features extract`.",
+            Place(store.path, field="--sort"),
+        )
     if group is None:
         return table.sort_values(sort, ascending=ascending, kind="stable"), sort
     groups = store.companion("groups")

@@ -102,29 +102,27 @@ def _card(
         row={str(k): v for k, v in store.row(feature).to_dict().items()},
         examples=_examples(own["examples"], own["contexts"]),
         bars=tuple(
-            (float(bar.low), float(bar.high), int(bar.positions))
-            for bar in own["histograms"].itertuples()
+            (float(bar["low"]), float(bar["high"]), int(bar["positions"]))
+            for bar in _rows(own["histograms"])
         ),
         logits={
-            str(kind): tuple((str(t.token), float(t.logit)) for t in group.itertuples())
+            str(kind): tuple((str(t["token"]), float(t["logit"])) for t in _rows(group))
             for kind, group in own["logits"].groupby("kind")
         },
         neighbours={
             str(kind): tuple(
-                (int(n.neighbour), float(n.value), _said(fires.get(int(n.neighbour))))
-                for n in group.itertuples()
+                (int(n["neighbour"]), float(n["value"]), _said(fires.get(int(n["neighbour"]))))
+                for n in _rows(group)
             )
             for kind, group in near.groupby("kind")
         },
-        groups=tuple(
-            {str(k): v for k, v in row.items()}
-            for row in own["groups"].sort_values("auroc", ascending=False).to_dict("records")
-        ),
-        effects=tuple(
-            {str(k): v for k, v in row.items()}
-            for row in effects[effects["feature"] == feature].to_dict("records")
-        ),
+        groups=tuple(_rows(own["groups"].sort_values("auroc", ascending=False))),
+        effects=tuple(_rows(effects[effects["feature"] == feature])),
     )
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
 
 
 def _said(cell: object) -> str:
@@ -153,8 +151,8 @@ def _tokens(found: pd.DataFrame | None, text: str) -> tuple[Token, ...]:
     """Token by token; where the store holds the marked text only, its three parts."""
     if found is not None:
         return tuple(
-            Token(str(t.token), float(t.activation), int(t.offset) == 0)
-            for t in found.sort_values("offset").itertuples()
+            Token(str(t["token"]), float(t["activation"]), int(t["offset"]) == 0)
+            for t in _rows(found.sort_values("offset"))
         )
     before, _, rest = text.partition("«")
     middle, _, after = rest.partition("»")

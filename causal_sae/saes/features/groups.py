@@ -101,4 +101,4 @@ def _one(
             "p_value": found.p_value,
         }
     )
-    return table.loc[means.any(axis=0)]
+    return table.loc[np.flatnonzero((means > 0).any(axis=0))]

@@ -74,8 +74,20 @@ def _how_to_go_on(stop: KeyboardInterrupt, trial: str) -> str:
     folder = getattr(stop, "folder", None)
     if folder is None:
         return "nothing was written"
-    command = shlex.join(["causal-sae", "run", trial, "--out", str(folder.path), "--resume"])
+    command = shlex.join([*_again(trial), "--out", str(folder.path), "--resume"])
     return f"what is done is kept in {folder.path}; go on with\n  {command}"
+
+
+def _again(trial: str) -> list[str]:
+    """The words of the command that was stopped, without those that going on gives anew."""
+    words = sys.argv[1:]
+    if words[:1] not in (["screen"], ["features"]):
+        return ["causal-sae", "run", trial]
+    kept: list[str] = []
+    for before, word in zip(["", *words], words, strict=False):
+        if before != "--out" and word not in ("--out", "--resume") and word[:6] != "--out=":
+            kept.append(word)
+    return ["causal-sae", *kept]
 
 
 def _say(what: str, message: str) -> None:

@@ -24,7 +24,7 @@ from causal_sae.features.desk import LIMIT, Desk
 from causal_sae.features.examples import write_examples
 from causal_sae.manifest import now, versions
 from causal_sae.progress import bar
-from causal_sae.run_folder import RunFolder
+from causal_sae.run_folder import RunFolder, RunStopped
 from causal_sae.saes.features.contexts import context_vectors, random_places, windows
 from causal_sae.saes.features.examples import BINS, Wanted
 from causal_sae.saes.features.groups import by_group
@@ -112,7 +112,10 @@ def extract(
     begun = time.perf_counter()
     if not options.replace:
         folder.write_text(MANIFEST, _json(manifest))
-    parts = _read(desk, cutter, corpus, out, options, console)
+    try:
+        parts = _read(desk, cutter, corpus, out, options, console)
+    except KeyboardInterrupt:
+        raise RunStopped(folder) from None
     manifest |= {"seconds_reading": round(time.perf_counter() - begun, 1)}
     summary = reduce(desk, parts, out, options, len(_front(cutter)), console)
     if options.discard:

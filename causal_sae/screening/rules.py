@@ -78,6 +78,12 @@ def _of_arms(trial: Trial) -> Iterator[tuple[str, str]]:
 
 
 def _of_design(trial: Trial) -> Iterator[tuple[str, str]]:
+    if trial.status == "confirmatory":
+        yield (
+            "status",
+            "a screen explores, and its hits are confirmed by a trial of their own (--confirm); "
+            "write `status: exploratory`.",
+        )
     if trial.assignment.method != "crossover":
         yield (
             "assignment.method",

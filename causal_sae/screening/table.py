@@ -97,6 +97,8 @@ def _one(
     width, units = len(exposed), len(found.units)
     measured = np.zeros(width, np.bool_)
     measured[plan.measured] = True
+    typical = np.zeros(width, np.bool_)
+    typical[sorted(plan.random)] = True
     attribution = found.outcomes[outcome]
     with np.errstate(divide="ignore"):
         alike = np.stack([np.log(exposed / units), np.log(found.strength)], axis=1)
@@ -117,7 +119,9 @@ def _one(
             "n_measured": effects.measured,
             "effect_exposed": np.where(measured, among, np.nan),
             "placebo_share": placebo_share(among, alike),
-            "shrunken": shrunken(effects.estimate, effects.std_error),
+            "shrunken": shrunken(
+                effects.estimate, effects.std_error, typical if plan.unmeasured else None
+            ),
             "family": trial.analysis.multiplicity.family_of(trial.roles()[outcome], outcome),
             "flags": [
                 _flags(bool(m), int(n), int(e), p)

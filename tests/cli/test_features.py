@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import pytest
 
@@ -80,3 +81,29 @@ def test_the_group_says_what_it_has(call):
     assert said.code == 0
     for name in ("extract", "list", "show", "find", "match"):
         assert name in said.out
+
+
+def test_a_pass_that_is_stopped_says_how_to_go_on(
+    call, trial_folder, corpus, tmp_path, monkeypatch
+):
+    from causal_sae.execution import harvest
+
+    trial, out = trial_folder(), tmp_path / "a store"
+    read, done = harvest._read, []
+
+    def stopped(*arguments):
+        if done:
+            raise KeyboardInterrupt
+        done.append(1)
+        return read(*arguments)
+
+    monkeypatch.setattr(harvest, "SEQUENCES", 4)
+    monkeypatch.setattr(harvest, "_read", stopped)
+    words = ["features", "extract", trial, corpus, "--context", 12]
+    said = call(*words, "--out", out)
+    assert said.code == 130
+    monkeypatch.setattr(harvest, "_read", read)
+    command = said.err.strip().splitlines()[-1]
+    again = shlex.split(command)
+    assert again == ["causal-sae", *map(str, words), "--out", str(out), "--resume"]
+    assert call(*again[1:]).code == 0

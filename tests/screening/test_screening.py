@@ -293,6 +293,7 @@ def test_a_screen_that_was_stopped_goes_on_with_its_own_plan(
             "arms[2].intervention",
             "remove the arm 'sham'",
         ),
+        ({"status": "confirmatory"}, "status", "write `status: exploratory`"),
         ({"assignment": {"method": "complete"}}, "assignment.method", "write `method: crossover`"),
         (
             {"outcomes": [GAP, {"name": "drift", "metric": "kl"}]},

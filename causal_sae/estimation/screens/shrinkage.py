@@ -9,7 +9,9 @@ from scipy import stats
 Floats = NDArray[np.float64]
 
 
-def shrunken(estimate: Floats, std_error: Floats) -> Floats:
+def shrunken(
+    estimate: Floats, std_error: Floats, typical: NDArray[np.bool_] | None = None
+) -> Floats:
     """``[F]`` the estimates drawn towards zero as far as all of them together tell.
 
     The largest of many estimates are too large: the winner's curse. With effects from a normal
@@ -22,10 +24,13 @@ def shrunken(estimate: Floats, std_error: Floats) -> Floats:
     ----------
     estimate, std_error:
         ``[F]`` of all features tested, not of the hits alone; NaN where there is none.
+    typical:
+        ``[F]`` the features from which the factor is learned, where those that were tested are a
+        choice of the largest: ones drawn at random. None: all.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         z = estimate / std_error
-    known = z[np.isfinite(z)]
+    known = z[np.isfinite(z) & (True if typical is None else typical)]
     mean_square = (
         float(np.mean(np.minimum(known**2, np.quantile(known**2, 0.99)))) if len(known) else 1.0
     )

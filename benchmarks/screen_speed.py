@@ -1,6 +1,7 @@
 """How fast a screen is: ``python -m benchmarks.screen_speed TRIAL`` with a trial that screens.
 
-Three measurements, each printed with what it is of:
+Seconds are CPU time of this process, so that another process does not change them; set
+``OMP_NUM_THREADS=1``. Three measurements, each printed with what it is of:
 
 - stage 1, attribution of every feature, against plain forward passes over the same prompts;
 - stage 2, ablations of features where they fire, against one trace for each feature and prompt;
@@ -14,6 +15,7 @@ import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -24,16 +26,16 @@ from causal_sae.execution.backends import open_backend
 from causal_sae.execution.batches import Job, Limit, batches
 from causal_sae.execution.metrics import Metric
 from causal_sae.execution.screens.attribution import attribute
-from causal_sae.execution.screens.exact import pace
+from causal_sae.execution.screens.exact import measure
 from causal_sae.spec.loading import load_trial_file
 from causal_sae.spec.prompts import read_prompts
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """How long it takes."""
-    begun = time.perf_counter()
+    """CPU seconds that it takes."""
+    begun = time.process_time()
     work()
-    return time.perf_counter() - begun
+    return time.process_time() - begun
 
 
 def estimation(features: int = 10_000, units: int = 2_000) -> float:
@@ -77,7 +79,12 @@ def main() -> None:
     )
     fires = found.fires.toarray() > 0
     pairs = {unit: np.flatnonzero(fires[row]).tolist() for row, unit in enumerate(found.units)}
-    speed = pace(bench, sequences, metrics, pairs, lab.limit)
+    one_unit, share = next(iter(sorted(pairs.items()))), {}
+    share[one_unit[0]] = one_unit[1][:150]
+    length = next(len(s.tokens) for (unit, _), s in sequences.items() if unit in share)
+    with TemporaryDirectory() as folder:
+        work = seconds(lambda: measure(bench, sequences, metrics, share, lab.limit, Path(folder)))
+    speed = length * len(share[one_unit[0]]) / work
     tokens = sum(len(s.tokens) * len(pairs[unit]) for (unit, _), s in sequences.items())
     one = _trace(lab, sequences, given.traces)
     every = one * lab.sae.config.d_sae * len(table)

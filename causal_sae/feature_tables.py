@@ -136,15 +136,16 @@ class FeatureStore:
         return found.iloc[0]
 
 
-def open_store(path: Path) -> FeatureStore:
-    """The store at a folder, or that of the SAE of a trial there.
+def open_store(path: str | Path) -> FeatureStore:
+    """The feature store in a folder; ``features`` is its table, ``companion`` gives the others.
 
     Raises
     ------
     DataError
         There is no feature store.
     """
-    folder = path.parent if path.name == NAME else path
+    given = Path(path)
+    folder = given.parent if given.name == NAME else given
     if not features_file(folder).is_file():
         raise DataError(
             f"there is no feature store here (no {NAME}); make one with "

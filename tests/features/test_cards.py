@@ -204,3 +204,16 @@ def test_a_store_is_found_beside_the_sae_of_a_trial(store, trial_folder, tmp_pat
     assert len(store_at(path).features) == 24
     with pytest.raises(DataError, match="there is no folder"):
         store_at(tmp_path / "nowhere")
+
+
+def test_a_store_is_opened_in_python_without_torch(store):
+    import subprocess
+    import sys
+
+    said = (
+        "import sys, causal_sae as cs; "
+        f"s = cs.open_store({str(store.path)!r}); "
+        "assert len(s.features) == 24 and len(s.companion('examples', [3])) > 0; "
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", said], check=True)

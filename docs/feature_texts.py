@@ -136,8 +136,8 @@ FEATURE_MEANINGS: dict[str, dict[str, str]] = {
         "n_measured": "On how many of its prompts it was ablated.",
         "effect_exposed": "The mean change on prompts where it fires.",
         "placebo_share": "The share of the 50 features most like it in how often and how strongly "
-        "they fire, and itself, whose effect where they fire is at least as large; missing where fewer "
-        "than a hundred features were ablated.",
+        "they fire, and itself, whose effect where they fire is at least as large; missing where "
+        "fewer than a hundred features were ablated.",
         "shrunken": "The estimate drawn towards zero as far as all tests together tell: what a "
         "fresh trial may expect.",
     },

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from causal_sae.diagnosis.diagnose import diagnose
     from causal_sae.errors import CausalSAEError, GateError, InputError
+    from causal_sae.feature_tables import open_store
     from causal_sae.pipeline import estimate_observations, run_trial
     from causal_sae.power.forecast import plan_power
     from causal_sae.run import Run, load_run
@@ -32,6 +33,7 @@ _HOMES = {
     "estimate_observations": "pipeline",
     "load_run": "run",
     "load_trial": "spec.loading",
+    "open_store": "feature_tables",
     "plan_power": "power.forecast",
     "run_trial": "pipeline",
 }
@@ -46,6 +48,7 @@ __all__ = [
     "estimate_observations",
     "load_run",
     "load_trial",
+    "open_store",
     "plan_power",
     "run_trial",
 ]

@@ -53,6 +53,10 @@ FLAGS: dict[str, str] = {
     "exposed prompts is known, and the interval speaks of the drawing alone.",
     "unweighted_sample": "Units were drawn from a pool with unequal probabilities, which this "
     "estimator takes no account of: it speaks of the units drawn, not of the pool.",
+    "not_measured": "The feature was not ablated: its estimate is the attribution, to first order, "
+    "and has no interval and no test. It counts in the family where it could have been tested.",
+    "sampled_exposed": "The feature fires on this many units and was ablated on some of them, "
+    "drawn at random; their mean stands for all.",
     "too_few_exposed": "Fewer than two units are exposed: their effect has no interval and no "
     "test.",
     "zero_inflated": "On this share of the units the outcome did not change at all; t-based "

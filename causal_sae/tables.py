@@ -161,8 +161,125 @@ FEATURES = Table(
         "sharpness": _NUMBER,
         "cohesion": _NUMBER,
         "top_tokens": _TEXT,
+        "suppressed_tokens": _TEXT,
+        "fires_on": _TEXT,
+        "token_focus": _NUMBER,
+        "kurtosis": _NUMBER,
+        "bimodality": _NUMBER,
+        "absorption": _NUMBER,
+        "absorbed_by": _INTEGER,
+        "stability": _NUMBER,
+        "twin": _INTEGER,
     },
     required=frozenset({"feature", "density", "mean_activation", "decoder_norm"}),
+)
+
+EXAMPLES = Table(
+    "examples",
+    {
+        "feature": _INTEGER,
+        "bin": _TEXT,
+        "rank": _INTEGER,
+        "text": _TEXT,
+        "position": _INTEGER,
+        "activation": _NUMBER,
+        "document": _TEXT,
+        "group": _TEXT,
+    },
+    required=frozenset({"feature", "bin", "rank", "text", "activation"}),
+)
+
+CONTEXTS = Table(
+    "contexts",
+    {
+        "feature": _INTEGER,
+        "bin": _TEXT,
+        "rank": _INTEGER,
+        "offset": _INTEGER,
+        "token": _TEXT,
+        "activation": _NUMBER,
+    },
+    required=frozenset({"feature", "bin", "rank", "offset", "token", "activation"}),
+)
+
+LOGITS = Table(
+    "logits",
+    {
+        "feature": _INTEGER,
+        "kind": _TEXT,
+        "rank": _INTEGER,
+        "token": _TEXT,
+        "logit": _NUMBER,
+    },
+    required=frozenset({"feature", "kind", "rank", "token", "logit"}),
+)
+
+HISTOGRAMS = Table(
+    "histograms",
+    {
+        "feature": _INTEGER,
+        "low": _NUMBER,
+        "high": _NUMBER,
+        "positions": _INTEGER,
+    },
+    required=frozenset({"feature", "low", "high", "positions"}),
+)
+
+NEIGHBOURS = Table(
+    "neighbours",
+    {
+        "feature": _INTEGER,
+        "kind": _TEXT,
+        "rank": _INTEGER,
+        "neighbour": _INTEGER,
+        "value": _NUMBER,
+    },
+    required=frozenset({"feature", "kind", "rank", "neighbour", "value"}),
+)
+
+GROUPS = Table(
+    "groups",
+    {
+        "feature": _INTEGER,
+        "group": _TEXT,
+        "documents": _INTEGER,
+        "others": _INTEGER,
+        "mean_inside": _NUMBER,
+        "mean_outside": _NUMBER,
+        "auroc": _NUMBER,
+        "auroc_low": _NUMBER,
+        "auroc_high": _NUMBER,
+        "p_value": _NUMBER,
+        "p_adjusted": _NUMBER,
+    },
+    required=frozenset({"feature", "group", "auroc"}),
+)
+
+SCREEN = Table(
+    "screen",
+    {
+        "feature": _INTEGER,
+        "outcome": _TEXT,
+        "stage": _TEXT,
+        "n_active": _INTEGER,
+        "density": _NUMBER,
+        "attribution": _NUMBER,
+        "estimate": _NUMBER,
+        "std_error": _NUMBER,
+        "conf_low": _NUMBER,
+        "conf_high": _NUMBER,
+        "p_value": _NUMBER,
+        "family_size": _INTEGER,
+        "correction": _TEXT,
+        "p_adjusted": _NUMBER,
+        "reject": _FLAG,
+        "flags": _TEXT,
+        "n_measured": _INTEGER,
+        "effect_exposed": _NUMBER,
+        "placebo_share": _NUMBER,
+        "shrunken": _NUMBER,
+    },
+    required=frozenset({"feature", "outcome", "stage", "estimate"}),
 )
 
 POWER = Table(

@@ -14,6 +14,7 @@ from typing import Any, get_args
 
 import typer
 from column_texts import EXTRA_COLUMNS, FILES, MEANINGS, REFUTERS
+from feature_texts import SCREEN_FILES, STORE_FILES
 from markdown_table import NOTE, plain, table
 from trial_file_page import trial_file
 
@@ -28,6 +29,7 @@ from causal_sae.execution.families import FAMILIES
 from causal_sae.execution.hook_points import SITES, resolve
 from causal_sae.execution.metrics import METRICS
 from causal_sae.execution.text_metrics import TEXT_METRICS
+from causal_sae.feature_tables import COMPANIONS
 from causal_sae.flags import FLAGS
 from causal_sae.spec import outcomes
 
@@ -57,12 +59,20 @@ def commands() -> str:
         "Every command has `--help`.\n"
     ]
     for name, command in group.commands.items():
-        words = [name, *(_metavar(p) for p in _arguments(command))]
-        parts.append(f"\n## causal-sae {name}\n\n```bash\ncausal-sae {' '.join(words)}\n```\n")
-        parts.append(_prose(command.help))
-        rows = [(_flags(p), _plain(p.help or ""), _shown_default(p)) for p in command.params]
-        parts.append(table(("argument or option", "meaning", "default"), rows) if rows else "")
+        parts += _command(f"causal-sae {name}", command, "##")
+        for own, inner in getattr(command, "commands", {}).items():
+            parts += _command(f"causal-sae {name} {own}", inner, "###")
     return "\n".join(parts)
+
+
+def _command(name: str, command: Any, heading: str) -> list[str]:
+    """One command, or a group's own words."""
+    words = [name, *(_metavar(p) for p in _arguments(command))]
+    if getattr(command, "commands", None):
+        return [f"\n{heading} {name}\n\n{_prose(command.help)}"]
+    parts = [f"\n{heading} {name}\n\n```bash\n{' '.join(words)}\n```\n", _prose(command.help)]
+    rows = [(_flags(p), _plain(p.help or ""), _shown_default(p)) for p in command.params]
+    return [*parts, table(("argument or option", "meaning", "default"), rows) if rows else ""]
 
 
 def _arguments(command: Any) -> list[Any]:
@@ -103,16 +113,12 @@ def tables() -> str:
     """The run folder, and every column of every table."""
     parts = [NOTE + "# The run folder and its tables\n"]
     parts.append(table(("file", "what it holds"), [(f"`{k}`", v) for k, v in FILES.items()]))
-    kinds = {"text": "text", "number": "number", "integer": "whole number", "flag": "flag"}
     for contract in (
-        *(contracts.ASSIGNMENT, contracts.OBSERVATIONS, contracts.EFFECTS, contracts.FEATURES),
+        *(contracts.ASSIGNMENT, contracts.OBSERVATIONS, contracts.EFFECTS),
         *(contracts.LOOKS, contracts.POWER, contracts.POWER_CURVE, contracts.LOOKS_PLAN),
         contracts.DIAGNOSIS,
     ):
-        rows = [
-            (f"`{name}`", kinds[column.kind], MEANINGS[contract.name][name])
-            for name, column in contract.columns.items()
-        ]
+        rows = _columns(contract)
         needed = ", ".join(f"`{c}`" for c in contract.columns if c in contract.required)
         said = WRITTEN.get(contract.name, f"A table from elsewhere must have {needed}.")
         parts.append(f"\n## {contract.name}\n\n{said}\n")
@@ -123,6 +129,35 @@ def tables() -> str:
             parts.append(table(("column", "meaning"), [(f"`{k}`", v) for k, v in extra.items()]))
     parts.append("\n## Flags of an effect\n\nA flag may carry a number: `few_clusters:6`.\n")
     parts.append(table(("flag", "meaning"), [(f"`{k}`", v) for k, v in FLAGS.items()]))
+    return "\n".join(parts)
+
+
+KINDS = {"text": "text", "number": "number", "integer": "whole number", "flag": "flag"}
+
+
+def _columns(contract: contracts.Table) -> list[tuple[str, str, str]]:
+    """Every column of a table: its name, kind and meaning."""
+    return [
+        (f"`{name}`", KINDS[column.kind], MEANINGS[contract.name][name])
+        for name, column in contract.columns.items()
+    ]
+
+
+def feature_store() -> str:
+    """The feature store and the screen: files and columns."""
+    parts = [
+        NOTE + "# The feature store and the screen\n\n"
+        "A feature store is a folder that `causal-sae features extract` writes.\n"
+    ]
+    parts.append(table(("file", "what it holds"), [(f"`{k}`", v) for k, v in STORE_FILES.items()]))
+    for contract in (contracts.FEATURES, *COMPANIONS.values()):
+        parts.append(f"\n## {contract.name}\n")
+        parts.append(table(("column", "kind", "meaning"), _columns(contract)))
+    parts.append("\n## screen\n\nA screen is a folder that `causal-sae screen` writes.\n")
+    files = [(", ".join(f"`{n}`" for n in k.split(", ")), v) for k, v in SCREEN_FILES.items()]
+    parts.append(table(("file", "what it holds"), files))
+    parts.append("\nThe table:\n")
+    parts.append(table(("column", "kind", "meaning"), _columns(contracts.SCREEN)))
     return "\n".join(parts)
 
 
@@ -274,6 +309,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "trial-file.md": trial_file,
     "commands.md": commands,
     "tables.md": tables,
+    "feature-store.md": feature_store,
     "metrics.md": metrics,
     "estimators.md": estimators,
     "hook-points.md": hook_points,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from feature_texts import FEATURE_MEANINGS
+
 FILES: dict[str, str] = {
     "trial.yaml": "The trial as it was run, word for word.",
     "manifest.json": "Hashes of trial, prompts, model and SAE; versions, seed, device, timings, "
@@ -213,22 +215,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "forward_passes": "What a trial of this size runs.",
         "minutes": "How long that takes on the pilot's device; empty where no run was measured.",
     },
-    "features": {
-        "feature": "The feature's index in the SAE, from 0.",
-        "density": "The share of token positions where it fires.",
-        "mean_activation": "Its mean activation where it fires.",
-        "max_activation": "Its largest activation.",
-        "q50": "The median of its activations where it fires.",
-        "q90": "Their 90% quantile.",
-        "q99": "Their 99% quantile.",
-        "decoder_norm": "The length of its decoder row: how far the residual moves for one unit.",
-        "dead": "It never fired on the text.",
-        "dense": "It fires on more than a tenth of the positions.",
-        "sharpness": "How concentrated its activation is; may be missing.",
-        "cohesion": "How alike the contexts are in which it fires; may be missing.",
-        "top_tokens": "The tokens on which it fires most; may be missing.",
-    },
-}
+} | FEATURE_MEANINGS
 
 EXTRA_COLUMNS: dict[str, dict[str, str]] = {
     "observations": {

@@ -20,6 +20,7 @@ from causal_sae.cli import (
     doctor,
     estimate,
     export,
+    features,
     fetch,
     looks,
     new,
@@ -29,6 +30,7 @@ from causal_sae.cli import (
     report,
     run,
     schema,
+    screen,
     steer,
     validate,
 )
@@ -77,8 +79,20 @@ def _how_to_go_on(stop: KeyboardInterrupt, trial: str) -> str:
     folder = getattr(stop, "folder", None)
     if folder is None:
         return "nothing was written"
-    command = shlex.join(["causal-sae", "run", trial, "--out", str(folder.path), "--resume"])
+    command = shlex.join([*_again(trial), "--out", str(folder.path), "--resume"])
     return f"what is done is kept in {folder.path}; go on with\n  {command}"
+
+
+def _again(trial: str) -> list[str]:
+    """The words of the command that was stopped, without those that going on gives anew."""
+    words = sys.argv[1:]
+    if words[:1] not in (["screen"], ["features"]):
+        return ["causal-sae", "run", trial]
+    kept: list[str] = []
+    for before, word in zip(["", *words], words, strict=False):
+        if before != "--out" and word not in ("--out", "--resume") and word[:6] != "--out=":
+            kept.append(word)
+    return ["causal-sae", *kept]
 
 
 def _say(what: str, message: str) -> None:
@@ -98,10 +112,18 @@ app = typer.Typer(
 )
 for command in (
     *(doctor, fetch, new, validate, pilot, power, looks, allocate, diagnose, register),
-    *(assign, run),
-    *(estimate, report, export, steer, schema),
+    *(assign, run, screen, estimate, report, export, steer, schema),
 ):
     app.command(command.NAME)(speaking(command.command))
+group = typer.Typer(
+    help=features.HELP,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in features.COMMANDS:
+    group.command(command.NAME)(speaking(command.command))
+app.add_typer(group, name=features.NAME)
 
 
 def main() -> None:

@@ -14,10 +14,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from causal_sae.errors import CausalSAEError, Place, SpecError
+from causal_sae.errors import CausalSAEError, SpecError
 from causal_sae.progress import bar
+from causal_sae.spec.naming import sources
 from causal_sae.spec.outcomes import Generate
-from causal_sae.spec.sources import ModelSpec, SAESpec
 from causal_sae.steering.dose import Setting, parse_dose, parse_how
 from causal_sae.steering.save import save_trial
 from causal_sae.steering.session import Comparison, Session, Strand, open_session, openers
@@ -47,49 +47,8 @@ def open_desk(
     SpecError
         The SAE is not named, or a name cannot be understood.
     """
-    path = Path(model)
-    if path.is_dir() and (path / "trial.yaml").exists():
-        path = path / "trial.yaml"
-    model_spec, sae_spec, base = (
-        _of_trial(path) if path.suffix in {".yaml", ".yml"} else (_model(model), None, Path())
-    )
-    if sae is not None:
-        sae_spec = SAESpec.model_validate({"source": _sae(sae, base), "hook": hook})
-    if sae_spec is None:
-        raise SpecError(
-            "must be given, unless MODEL is a trial: a folder, saelens:RELEASE/ID, or a hub name",
-            Place(field="--sae"),
-        )
+    model_spec, sae_spec, base = sources(model, sae, hook)
     return open_session(model_spec, sae_spec, base, chat=chat, seed=seed, console=console)
-
-
-def _of_trial(path: Path) -> tuple[ModelSpec, SAESpec | None, Path]:
-    from causal_sae.spec.loading import load_trial_file
-
-    declared = load_trial_file(path)
-    if declared.trial.model is None:
-        raise SpecError("names no model, so there is nothing to steer", Place(file=declared.path))
-    return declared.trial.model, declared.trial.sae, declared.folder
-
-
-def _model(name: str) -> ModelSpec:
-    if Path(name).exists():
-        return ModelSpec.model_validate({"source": {"path": name}})
-    if name.startswith("package:"):
-        package, _, file = name.removeprefix("package:").partition("/")
-        return ModelSpec.model_validate({"source": {"package": package, "file": file}})
-    return ModelSpec.model_validate({"source": {"hub": name}})
-
-
-def _sae(name: str, base: Path) -> dict[str, object]:
-    if Path(name).exists():
-        return {"path": Path(name).resolve()}
-    if (base / name).exists():
-        return {"path": name}
-    if name.startswith("saelens:"):
-        release, _, identity = name.removeprefix("saelens:").partition("/")
-        return {"saelens": {"release": release, "id": identity}}
-    return {"hub": name}
 
 
 @dataclass

@@ -192,21 +192,13 @@ def assemble(
         raise SpecError("a trial that runs must declare its population", Place(field="population"))
     sae.check_editable()
     name = str(sae.config.hook)
-    hook = resolve(name, model.family)
-    layers = int(model.text_config.num_hidden_layers)
-    if hook.layer >= layers:
-        raise SAEError(
-            f"must name a layer of {model.name}, which has {layers} (0 to {layers - 1}), "
-            f"got {name!r}",
-            Place(field="sae.hook"),
-        )
-    if hook.site not in ("z", "module"):
+    host = open_host(model, name, _written(trial, model, sae, _hook(model, name)))
+    if host.hook.site not in ("z", "module"):
         check_width(sae, model.d_model, model.name)
     ready = _centred(trial, model, sae).to(device=model.device)
     tokenizer = Tokenizer(model, trial.population, trial.positions, sae.config.prepend_bos)
     held = limit_of(model, ready, budget_of(model, memory))
     limit = Limit(min(held.tokens, MAX_TOKENS), held.scores)
-    host = _host(model, hook, _written(trial, model, sae, hook))
     return Laboratory(trial, base, model, ready, host, tokenizer, limit)
 
 
@@ -268,7 +260,36 @@ def _written(trial: Trial, model: LanguageModel, sae: SAE, hook: HookPoint) -> H
     return written
 
 
-def _host(model: LanguageModel, hook: HookPoint, written: HookPoint | None) -> Host:
+def _hook(model: LanguageModel, name: str) -> HookPoint:
+    hook = resolve(name, model.family)
+    layers = int(model.text_config.num_hidden_layers)
+    if hook.layer >= layers:
+        raise SAEError(
+            f"must name a layer of {model.name}, which has {layers} (0 to {layers - 1}), "
+            f"got {name!r}",
+            Place(field="sae.hook"),
+        )
+    return hook
+
+
+def open_host(model: LanguageModel, name: str, written: HookPoint | None = None) -> Host:
+    """The model, ready to be stopped at the hook of that name.
+
+    Parameters
+    ----------
+    model:
+        The model.
+    name:
+        Where the SAE reads.
+    written:
+        Where edits are written; default: where the SAE reads.
+
+    Raises
+    ------
+    SAEError
+        The model has no such layer or module.
+    """
+    hook = _hook(model, name)
     try:
         return Host(model, hook, written=written)
     except (AttributeError, IndexError, TypeError):

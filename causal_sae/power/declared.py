@@ -36,19 +36,7 @@ def plan_of(trial: Trial) -> Power:
             "standard deviations.",
             Place(field="power"),
         )
-    if trial.analysis.looks is not None:
-        raise SpecError(
-            "a trial with looks before its end has the power of its stopping rule, which "
-            "`causal-sae looks TRIAL` computes, with the units that it will take.",
-            Place(field="analysis.looks"),
-        )
-    if trial.rerandomize is not None:
-        raise SpecError(
-            "the power of an assignment that is drawn again until arms are alike depends on what "
-            "the covariates explain; it is at least that of the same trial without `rerandomize`: "
-            "plan that one.",
-            Place(field="assignment.rerandomize"),
-        )
+    _one_look(trial)
     population = trial.population
     if population is not None and population.claim == "finite" and trial.within_unit:
         raise SpecError(
@@ -86,6 +74,23 @@ def plan_of(trial: Trial) -> Power:
             Place(field="outcomes"),
         )
     return trial.power
+
+
+def _one_look(trial: Trial) -> None:
+    """Refuse trials that are assigned or stopped by a rule that the plan does not follow."""
+    if trial.analysis.looks is not None:
+        raise SpecError(
+            "a trial with looks before its end has the power of its stopping rule, which "
+            "`causal-sae looks TRIAL` computes, with the units that it will take.",
+            Place(field="analysis.looks"),
+        )
+    if trial.rerandomize is not None:
+        raise SpecError(
+            "the power of an assignment that is drawn again until arms are alike depends on what "
+            "the covariates explain; it is at least that of the same trial without `rerandomize`: "
+            "plan that one.",
+            Place(field="assignment.rerandomize"),
+        )
 
 
 def _check_baseline(power: Power, estimator: str) -> None:

@@ -47,8 +47,8 @@ def main() -> None:
     if not (PACK / "sae_weights.safetensors").exists():
         fit.train(held["train"], PACK, "SmolLM2-135M-Instruct")
     sae = load_sae(PACK)
-    table = describe.write_store(PACK, describe.statistics(sae, held["train"]), model, sae)
-    _contexts(host, documents, cache)
+    unseen = describe.unseen_store(model, sae, documents, cache, console)
+    table = describe.write_store(PACK, describe.statistics(sae, held["train"]), sae, unseen)
     quality = evaluate.measure(
         host, sae, held["evaluate"], splits["evaluate"].tokens[:LOSS_SEQUENCES]
     )
@@ -60,15 +60,6 @@ def main() -> None:
     }
     (PACK / "quality.json").write_text(json.dumps(figures, indent=2) + "\n")
     console.print(figures)
-
-
-def _contexts(host: Host, documents: list[corpus.Document], cache: Path) -> None:
-    """Top contexts on the discovery documents, which the SAE never saw."""
-    target = cache / "examples.parquet"
-    if not target.exists():
-        sae = load_sae(PACK)
-        sequences = harvest.cut(host.model.tokenizer, documents, "discovery")
-        describe.examples(host, sae, sequences).to_parquet(target, index=False)
 
 
 if __name__ == "__main__":

@@ -1,23 +1,41 @@
-"""The feature store of the pack: statistics over the corpus, and top contexts on unseen text."""
+"""The feature store of the pack: statistics over the training text, the rest on unseen text."""
 
 from __future__ import annotations
 
+import json
+import random
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
+from rich.console import Console
 from rich.progress import track
 
-from causal_sae.execution.host import Host
 from causal_sae.execution.model import LanguageModel
+from causal_sae.feature_tables import NAME, FeatureStore, write_features
+from causal_sae.features.desk import desk_of
+from causal_sae.features.extract import Options, extract
 from causal_sae.saes.features.statistics import FeatureStatistics
 from causal_sae.saes.sae import SAE
-from packs.smollm2_layer8.harvest import Sequences, read
+from causal_sae.spec.corpus import Corpus
+from packs.smollm2_layer8.corpus import Document
 
-TOP = 12  # contexts kept of each feature
-BEFORE, AFTER = 24, 8  # tokens of context around the position
+LONGEST = 6_000  # characters taken of one document
+BUDGET = {  # characters taken of each source: 164,497 tokens
+    "state_of_the_union": 200_000,
+    "moby_dick": 140_000,
+    "email": 140_000,
+    "king_james_bible": 140_000,
+    "python_documentation": 140_000,
+}
+UNSEEN = (
+    *("sharpness", "cohesion", "top_tokens", "suppressed_tokens", "fires_on", "token_focus"),
+    *("kurtosis", "bimodality", "absorption", "absorbed_by"),
+)
+"""The columns that come from unseen text, or from the weights alone."""
 
 
 def statistics(sae: SAE, activations: npt.NDArray[np.float16]) -> FeatureStatistics:
@@ -29,68 +47,37 @@ def statistics(sae: SAE, activations: npt.NDArray[np.float16]) -> FeatureStatist
     return counted
 
 
-def top_tokens(model: LanguageModel, sae: SAE, count: int = 10) -> list[str]:
-    """For each feature the tokens whose logits its decoder row raises most."""
-    network = model.network
-    gain = network.model.norm.weight
-    head = network.lm_head.weight
-    rows = []
-    for start in range(0, sae.config.d_sae, 256):
-        directions = sae.direction(range(start, min(start + 256, sae.config.d_sae)))
-        best = ((directions * gain) @ head.T).topk(count, dim=1).indices
-        rows += [" | ".join(model.tokenizer.decode([i]) for i in ids) for ids in best.tolist()]
-    return rows
+def unseen_text(documents: Iterable[Document], path: Path) -> Path:
+    """Documents that the SAE was not trained on, as jsonl with their source."""
+    held = [one for one in documents if one.split in ("evaluate", "discovery")]
+    random.Random(1).shuffle(held)
+    left, lines = dict(BUDGET), []
+    for one in held:
+        text = one.text[:LONGEST]
+        if left[one.source] > 0:
+            left[one.source] -= len(text)
+            lines.append(json.dumps({"text": text, "source": one.source, "key": one.key}))
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
 
 
-@torch.no_grad()
-def examples(host: Host, sae: SAE, sequences: Sequences, batch_size: int = 16) -> pd.DataFrame:
-    """The strongest contexts of every feature, one for each sequence at most.
-
-    Columns: feature, rank, activation, source, key, text (the active token in ``«»``).
-    """
-    strength = torch.zeros(TOP, sae.config.d_sae)
-    where = torch.zeros(TOP, sae.config.d_sae, 2, dtype=torch.long)
-    for start in track(range(0, len(sequences.tokens), batch_size), "contexts"):
-        activation, kept = read(host, sequences.tokens[start : start + batch_size])
-        features = torch.where(kept[..., None], sae.encode(activation), 0.0).cpu()
-        peak, position = features.max(dim=1)
-        number = torch.arange(start, start + len(activation))[:, None].expand_as(position)
-        values = torch.cat([strength, peak])
-        places = torch.cat([where, torch.stack([number, position], dim=-1)])
-        strength, order = values.topk(TOP, dim=0)
-        where = places.gather(0, order[..., None].expand(-1, -1, 2))
-    rows = []
-    for feature in range(sae.config.d_sae):
-        for rank in range(TOP):
-            if strength[rank, feature] > 0:
-                number, position = where[rank, feature].tolist()
-                rows.append(
-                    {
-                        "feature": feature,
-                        "rank": rank,
-                        "activation": float(strength[rank, feature]),
-                        "source": sequences.source[number],
-                        "key": sequences.key[number],
-                        "text": _context(host.model, sequences.tokens[number], position),
-                    }
-                )
-    return pd.DataFrame(rows)
-
-
-def _context(model: LanguageModel, tokens: npt.NDArray[np.int32], position: int) -> str:
-    decode = model.tokenizer.decode
-    before = decode(tokens[max(1, position - BEFORE) : position].tolist())
-    after = decode(tokens[position + 1 : position + 1 + AFTER].tolist())
-    return f"{before}«{decode([int(tokens[position])])}»{after}"
+def unseen_store(
+    model: LanguageModel, sae: SAE, documents: Iterable[Document], cache: Path, console: Console
+) -> FeatureStore:
+    """What ``causal-sae features extract`` makes of the unseen text; made once."""
+    out = cache / "features"
+    if (out / NAME).exists():
+        return FeatureStore(out)
+    corpus = Corpus(unseen_text(documents, cache / "unseen.jsonl"), label="source")
+    return extract(desk_of(model, sae), corpus, out, Options(resume=out.exists()), console)
 
 
 def write_store(
-    folder: Path, counted: FeatureStatistics, model: LanguageModel, sae: SAE
+    folder: Path, counted: FeatureStatistics, sae: SAE, unseen: FeatureStore
 ) -> pd.DataFrame:
     """Write ``features.parquet`` beside the SAE and return it."""
-    from causal_sae.saes.features.store import write_features  # noqa: PLC0415
-
     table = counted.table(sae.decoder_norm)
-    table["top_tokens"] = top_tokens(model, sae)
+    for name in UNSEEN:
+        table[name] = unseen.features[name]
     write_features(table, folder)
     return table

@@ -16,6 +16,7 @@ from snippets import ROOT
 
 from causal_sae import tables
 from causal_sae.cli import app
+from causal_sae.feature_tables import COMPANIONS
 from causal_sae.spec.analysis import Correction, Estimator, Refuter
 from causal_sae.spec.schema import json_schema
 
@@ -36,7 +37,8 @@ def test_every_part_of_the_trial_file_has_a_place():
 def test_every_column_has_a_meaning_and_no_other():
     for contract in (
         *(tables.ASSIGNMENT, tables.OBSERVATIONS, tables.EFFECTS, tables.FEATURES),
-        *(tables.POWER, tables.POWER_CURVE, tables.DIAGNOSIS),
+        *(tables.POWER, tables.POWER_CURVE, tables.DIAGNOSIS, tables.SCREEN),
+        *COMPANIONS.values(),
     ):
         assert set(contract.columns) == set(column_texts.MEANINGS[contract.name])
 
@@ -49,8 +51,10 @@ def test_every_estimator_correction_and_refuter_is_documented():
 
 def test_every_command_is_documented():
     page = (REFERENCE / "commands.md").read_text(encoding="utf-8")
-    for name in typer.main.get_command(app).commands:
+    for name, command in typer.main.get_command(app).commands.items():
         assert f"## causal-sae {name}\n" in page
+        for own in getattr(command, "commands", {}):
+            assert f"### causal-sae {name} {own}\n" in page
 
 
 def test_every_page_is_in_the_navigation_and_back():

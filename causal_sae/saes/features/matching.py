@@ -23,6 +23,7 @@ def match_placebos(
     rng: np.random.Generator,
     decoder: NDArray[np.floating] | None = None,
     max_cosine: float = 0.3,
+    caliper: float | None = None,
 ) -> list[list[int]]:
     """Draw placebo features, each resembling the treated feature that it stands in for.
 
@@ -48,6 +49,9 @@ def match_placebos(
         treated one (or its opposite) would share its effect, and are left out.
     max_cosine:
         The largest absolute cosine with any treated feature's decoder row that a placebo may have.
+    caliper:
+        The largest difference that a placebo may have in each property, in standard deviations of
+        its logarithm over the living features (Austin 2011 recommends 0.2); None: any.
 
     Returns
     -------
@@ -71,10 +75,13 @@ def match_placebos(
             f"are {len(allowed)}: ask for fewer draws.",
             FIELD,
         )
-    distance = np.stack(
-        [((space.loc[allowed] - space.loc[f]) ** 2).sum(axis=1).to_numpy() for f in treated]
-    )
+    apart = np.stack([(space.loc[allowed] - space.loc[f]).to_numpy() for f in treated])
+    distance = (apart**2).sum(axis=2)
+    if caliper is not None:
+        distance[(np.abs(apart) > caliper).any(axis=2)] = np.inf
     chosen = _take_turns(distance, draws)
+    for feature, row, places in zip(treated, distance, chosen, strict=True):
+        _check_caliper(feature, row, places, caliper)
     dealt = [[allowed[i] for i in rng.permutation(row)] for row in chosen]
     return [list(draw) for draw in zip(*dealt, strict=True)]
 
@@ -142,6 +149,20 @@ def _candidates(
         close = np.abs(unit @ unit[list(treated)].T).max(axis=1) > max_cosine
         left_out |= set(np.flatnonzero(close).tolist())
     return sorted(int(f) for f in space.index if f not in left_out)
+
+
+def _check_caliper(
+    feature: int, distance: NDArray[np.float64], chosen: Sequence[int], caliper: float | None
+) -> None:
+    """Pass when every placebo of a feature is within the caliper."""
+    if not np.isinf(distance[list(chosen)]).any():
+        return
+    raise DataError(
+        f"feature {feature} must have {len(chosen)} placebos within a caliper of {caliper}; there "
+        f"are {int(np.isfinite(distance).sum())}, treated features sharing them: widen it, or ask "
+        "for fewer draws.",
+        FIELD,
+    )
 
 
 def _take_turns(distance: NDArray[np.float64], draws: int) -> list[list[int]]:

@@ -87,8 +87,19 @@ class FeatureStatistics:
             )
         where = (activations > 0).nonzero(as_tuple=True)
         values = activations[where].to("cpu", torch.float64)
-        features = where[1].cpu()
-        self.positions += activations.shape[0]
+        self.count(activations.shape[0], where[1].cpu(), values)
+
+    def count(self, positions: int, features: Tensor, values: Tensor) -> None:
+        """Count what fired at a number of positions.
+
+        Parameters
+        ----------
+        positions:
+            How many positions were looked at.
+        features, values:
+            ``[m]`` int64 and float64: which feature fired, and how strongly, above 0.
+        """
+        self.positions += positions
         self.active += torch.bincount(features, minlength=self.active.shape[0])
         self.total.index_add_(0, features, values)
         self.largest.scatter_reduce_(0, features, values, "amax")

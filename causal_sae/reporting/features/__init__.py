@@ -1,0 +1,1 @@
+"""Features for people: tables in the terminal, and cards as pages."""

@@ -1,0 +1,1 @@
+"""Screens: every feature of an SAE against declared outcomes, and the trial that follows."""

@@ -205,11 +205,15 @@ def estimators() -> str:
         rows.append((f"`{name}`", plain(first), designs, estimator.covariates))
     parts.append(table(("estimator", "what it does", "designs", "covariates"), rows))
     chosen = [(design, f"`{name}`") for design, name in PREFERRED.items()]
-    parts.append("\n`estimator: auto` takes:\n")
+    parts.append(
+        "\n`estimator: auto` takes `hall` where there are no clusters, `sparse` where unexposed "
+        "prompts are seen to be unchanged, and `enriched` where prompts were drawn from a pool. Their "
+        "estimates rest on these:\n"
+    )
     parts.append(table(("design", "estimator"), chosen))
     parts.append(
-        "\nIn a plain design with covariates it takes `ancova`; in a factorial trial without "
-        "blocks, clusters and covariates, `difference_in_means`.\n"
+        "\nIn a plain design with covariates that is `ancova`; in a factorial trial without "
+        "blocks, clusters and covariates `auto` takes `difference_in_means` itself.\n"
     )
     rest = [(f"`{name}`", instead) for name, instead in UNAVAILABLE.items()]
     if rest:

@@ -52,16 +52,22 @@ Why they do not:
 
 - **Skewed effects of few units.** The mean of few lognormal values is not t-distributed. Arms of
   equal size cancel the skewness; arms of unequal size and differences within units or pairs do not.
-  Zero-inflated outcomes are the same with fewer units: there `sparse`, which `auto` takes where it
-  can see which units are exposed, corrects for it.
+  `hall`, which `auto` takes, moves the limits on the side of the long tail; `sparse` and `cace` do
+  the same where few units are exposed. A bound against harm has its whole error on one side, and
+  can still fail for 30 lognormal differences: the row then says `skewness_corrected`.
 - **One treated unit in a block.** HC2 knows too little of the treatment's own variance where it is
-  larger than the reference's; `se_type: HC3` holds.
+  larger than the reference's; HC3 holds, and `hall` takes it.
 - **Effects that vary with a covariate.** `lin` centres covariates at the sample's mean. Its
   interval is about the effect at that mean, and leaves out that another sample's mean would differ;
   `ancova` holds.
-- **Unequal clusters.** With 24 clusters or fewer the degrees of freedom are an approximation.
+- **Unequal clusters.** With 24 clusters or fewer the degrees of freedom are an approximation. Over
+  12,000 samples the two worlds here come to 6.3% and 6.0% at the most.
 - **Unequal spreads.** The rank-sum test and the pooled standard deviation of `hedges_g` and
-  `cohen_d` take both arms for equally variable; `glass_delta` and `cliff_delta` do not.
+  `cohen_d` take both arms for equally variable; `hedges_g_av`, which `auto` takes, `glass_delta`
+  and `cliff_delta` do not.
+- **Standard deviations of skewed values.** No interval of an effect over a standard deviation that
+  50 lognormal values must show holds. `auto` gives none where it sees that skewness; the rates of
+  its rows are of the few samples that do not look skewed.
 
 ## Worlds
 

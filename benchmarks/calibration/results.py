@@ -8,15 +8,17 @@ from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from benchmarks.calibration.catalogue import AnyCell
-from benchmarks.calibration.cells import Cell
+from benchmarks.calibration.cells import Cell, fallback
 from benchmarks.calibration.families import FamilyCell
 from benchmarks.calibration.margins import MarginCell
 from benchmarks.calibration.measure import Row
 from causal_sae.estimation import skewness
 from causal_sae.estimation.effect_sizes import KINDS
+from causal_sae.estimation.estimators.hall import BASES
 from causal_sae.estimation.multiplicity import CORRECTIONS
 
 RESULTS = Path(__file__).with_name("results.csv")
@@ -69,10 +71,21 @@ def append(key: str, row: Row, path: Path = RESULTS) -> None:
     table.to_csv(path, mode="a", header=not path.exists(), index=False, float_format="%.6g")
 
 
+def _superseded(cell: AnyCell) -> bool:
+    """Whether `auto` takes another estimator than the cell's where units are independent."""
+    measured = cell.cell if isinstance(cell, MarginCell) else cell
+    if not isinstance(measured, Cell) or measured.registered not in BASES:
+        return False
+    return fallback(measured.world) != measured.registered
+
+
 def rewrite(table: pd.DataFrame, cells: dict[str, AnyCell], path: Path = RESULTS) -> pd.DataFrame:
     """The rows of the cells that exist, in the order of the catalogue; the file holds the same."""
     order = {key: i for i, key in enumerate(cells)}
-    kept = table[table["key"].isin(order)]
+    kept = table[table["key"].isin(order)].copy()
+    # What `auto` takes may have changed since a cell was measured; its rates have not.
+    superseded = [_superseded(cells[key]) for key in kept["key"]]
+    kept["default"] = kept["default"].astype(bool) & ~np.array(superseded, dtype=np.bool_)
     kept = kept.sort_values("key", key=lambda keys: keys.map(order), ignore_index=True)
     kept.to_csv(path, index=False, float_format="%.6g")
     return kept

@@ -207,8 +207,8 @@ def estimators() -> str:
     chosen = [(design, f"`{name}`") for design, name in PREFERRED.items()]
     parts.append(
         "\n`estimator: auto` takes `hall` where there are no clusters, `sparse` where unexposed "
-        "prompts are seen to be unchanged, and `enriched` where prompts were drawn from a pool. Their "
-        "estimates rest on these:\n"
+        "prompts are seen to be unchanged, and `enriched` where prompts were drawn from a pool. "
+        "Their estimates rest on these:\n"
     )
     parts.append(table(("design", "estimator"), chosen))
     parts.append(

@@ -52,8 +52,7 @@ def text(table: pd.DataFrame) -> str:
         "## The ways\n\n"
         + "\n".join(f"- **{name}**: {way.says}." for name, way in WAYS.items())
         + "\n\nRun it: `python -m benchmarks.executor`. TransformerLens, SAELens's hooked models, "
-        "pyvene and nnterp are not in the comparison: they do not run this model beside the "
-        "versions that causal-sae is tested with.\n"
+        "pyvene and nnterp were not measured.\n"
     )
     return "\n".join(parts)
 

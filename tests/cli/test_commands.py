@@ -81,6 +81,38 @@ def test_estimate_of_a_foreign_table(call, finished, tmp_path, ending):
 
 
 @pytest.mark.usefixtures("no_page")
+def test_a_finite_claim_is_told_as_known(call, tmp_path):
+    """Every unit in every arm, and the claim is about these units: no interval, no test."""
+    trial, table = tmp_path / "trial.yaml", tmp_path / "table.csv"
+    trial.write_text(
+        "schema: 1\nname: known\nquestion: Does it?\n"
+        "population: {prompts: prompts.csv, claim: finite}\n"
+        "assignment: {method: crossover}\n"
+        "arms:\n"
+        "  - {name: control, intervention: {kind: none}}\n"
+        "  - {name: ablate, intervention: {kind: ablate, features: [3]}}\n"
+        "outcomes: [{name: gap, role: primary, metric: entropy}]\n",
+        encoding="utf-8",
+    )
+    units = [f"u{i}" for i in range(12)]
+    rows = [
+        (u, arm, "gap", i + (arm == "ablate") * i)
+        for i, u in enumerate(units)
+        for arm in ("control", "ablate")
+    ]
+    columns = ["unit_id", "arm", "outcome", "value"]
+    pd.DataFrame(rows, columns=columns).to_csv(table, index=False)
+    said = call("estimate", "--trial", trial, "--observations", table, "--out", tmp_path / "made")
+    assert said.code == 0, said.err
+    row = pd.read_csv(tmp_path / "made" / "effects.csv").iloc[0]
+    assert row["estimate"] == pytest.approx(5.5)
+    assert row[["p_value", "conf_low", "conf_high"]].isna().all()
+    assert row["std_error"] == 0
+    assert "finite population" in row["estimand"]
+    assert "finite_population_exact" in row["flags"]
+
+
+@pytest.mark.usefixtures("no_page")
 def test_units_named_by_digits_keep_their_names(call, finished, tmp_path):
     columns = ["unit_id", "arm", "outcome", "value"]
     table, file = finished.observations[columns].copy(), tmp_path / "table.csv"

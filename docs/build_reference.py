@@ -19,6 +19,7 @@ from markdown_table import NOTE, plain, table
 from trial_file_page import trial_file
 
 from causal_sae import errors as tree
+from causal_sae import plan_tables
 from causal_sae import tables as contracts
 from causal_sae.cli import app
 from causal_sae.errors import SAEError
@@ -115,8 +116,8 @@ def tables() -> str:
     parts.append(table(("file", "what it holds"), [(f"`{k}`", v) for k, v in FILES.items()]))
     for contract in (
         *(contracts.ASSIGNMENT, contracts.OBSERVATIONS, contracts.EFFECTS),
-        *(contracts.LOOKS, contracts.POWER, contracts.POWER_CURVE, contracts.LOOKS_PLAN),
-        contracts.DIAGNOSIS,
+        *(contracts.LOOKS, plan_tables.POWER, plan_tables.POWER_CURVE, plan_tables.LOOKS_PLAN),
+        plan_tables.DIAGNOSIS,
     ):
         rows = _columns(contract)
         needed = ", ".join(f"`{c}`" for c in contract.columns if c in contract.required)

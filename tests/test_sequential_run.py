@@ -58,16 +58,16 @@ def test_a_run_stops_where_its_boundary_is_crossed(declared, tmp_path):
 
 @pytest.mark.usefixtures("no_page")
 def test_a_killed_sequential_run_resumes_to_the_same_effects(declared, tmp_path, monkeypatch):
-    import causal_sae.execution.execute as execute
+    import causal_sae.execution.shards as shards
 
-    monkeypatch.setattr(execute, "SHARD_ROWS", 6)
+    monkeypatch.setattr("causal_sae.execution.plan.SHARD_ROWS", 6)
     monkeypatch.setattr("causal_sae.execution.laboratory.MAX_TOKENS", 40)
     small = {"kind": "scale", "features": [3], "factor": 0.9}
     arms = [ARMS[0], {"name": "clamp", "intervention": small}]
     path = declared(arms=arms)
     whole = cs.run_trial(path, out=tmp_path / "whole")
     assert len(whole.tables["looks"]) == 3
-    run_batch, done = execute.run_batch, []
+    run_batch, done = shards.run_batch, []
 
     def dies(bench, batch):
         if len(done) > 8:
@@ -75,10 +75,10 @@ def test_a_killed_sequential_run_resumes_to_the_same_effects(declared, tmp_path,
         done.append(batch)
         return run_batch(bench, batch)
 
-    monkeypatch.setattr(execute, "run_batch", dies)
+    monkeypatch.setattr(shards, "run_batch", dies)
     with pytest.raises(KeyboardInterrupt):
         cs.run_trial(path, out=tmp_path / "killed")
-    monkeypatch.setattr(execute, "run_batch", run_batch)
+    monkeypatch.setattr(shards, "run_batch", run_batch)
     kept = len(list((tmp_path / "killed" / "observations").glob("*.parquet")))
     assert 0 < kept < len(list((tmp_path / "whole" / "observations").glob("*.parquet")))
     resumed = cs.run_trial(path, out=tmp_path / "killed", resume=True)

@@ -13,6 +13,7 @@ from causal_sae.diagnosis.comparison import same_precision, verdict
 from causal_sae.diagnosis.designs import Design, designs_of
 from causal_sae.diagnosis.rows import Key, Simulated, offer_of, rows_of, shared, too_sure
 from causal_sae.errors import DataError, InputError, Place
+from causal_sae.plan_tables import DIAGNOSIS
 from causal_sae.power.cost import passes_of_unit
 from causal_sae.power.declared import plan_of
 from causal_sae.power.earlier import Earlier
@@ -22,7 +23,6 @@ from causal_sae.spec.declared import trial_file
 from causal_sae.spec.files import at_home
 from causal_sae.spec.loading import TrialFile
 from causal_sae.spec.trial import Trial
-from causal_sae.tables import DIAGNOSIS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +39,7 @@ class Diagnosis:
     """What each design is worth. In a notebook it shows its table."""
 
     table: pd.DataFrame
-    """One row for each design and test (:data:`causal_sae.tables.DIAGNOSIS`)."""
+    """One row for each design and test (:data:`causal_sae.plan_tables.DIAGNOSIS`)."""
     verdict: tuple[str, ...]
     """Which design is the cheapest for the same precision, and which are too sure of themselves,
     in sentences."""

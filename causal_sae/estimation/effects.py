@@ -28,7 +28,7 @@ from causal_sae.estimation.inference import settle
 from causal_sae.estimation.instruments import with_uptake
 from causal_sae.estimation.linear_contrasts import combination_rows
 from causal_sae.estimation.multiplicity import SAMPLE, adjust
-from causal_sae.estimation.sample import Vector, complete_pairs
+from causal_sae.estimation.sample import Sample, Vector, complete_pairs
 from causal_sae.estimation.sequential import Monitored, honest_row, monitor, require_end, until
 from causal_sae.estimation.several_arms import check_several_arms
 from causal_sae.estimation.skewness import skewness_flags
@@ -37,6 +37,7 @@ from causal_sae.spec.combinations import combinations
 from causal_sae.tables import EFFECTS
 
 if TYPE_CHECKING:
+    from causal_sae.estimation.estimators import Estimator
     from causal_sae.spec import Trial
 
 
@@ -142,12 +143,12 @@ def effect_row(
     treatment, reference = sample.arms
     edit = trial.arm(contrast.treatment).intervention
     notes = (*notes, *sparsity_flags(edit, whole, trial.within_unit))
-    if estimator.students and "finite_population_exact" not in fitted.flags:
-        notes = (*notes, *skewness_flags(whole))
+    if "finite_population_exact" not in fitted.flags:
+        notes = (*notes, *_shape_flags(estimator, size.kind, whole))
     unweighted = pool.unevenly_drawn(sample) and not estimator.weighted
     unweighted = unweighted and estimator.speaks_of == "all"
     notes = (*notes, "unweighted_sample") if unweighted else notes
-    notes = (*notes, *spread_flags(size.kind, whole), *rerandomized.flags_of(trial, name))
+    notes = (*notes, *rerandomized.flags_of(trial, name))
     notes = tuple(note for note in notes if codes.name(note) not in estimator.copes_with)
     means = pool.arm_means(sample) if estimator.weighted else (_mean(treatment), _mean(reference))
     inference = asdict(fitted.flagged(*notes))
@@ -172,6 +173,12 @@ def effect_row(
         "flags": codes.join(inference["flags"]),
         SAMPLE: whole,
     }
+
+
+def _shape_flags(estimator: Estimator, kind: str, sample: Sample) -> tuple[str, ...]:
+    """Warnings of outcomes whose shape spoils an interval, the estimate's or its size's."""
+    students = skewness_flags(sample) if estimator.students else ()
+    return (*students, *spread_flags(kind, sample))
 
 
 def _combined(trial: Trial, row: dict[str, object]) -> dict[str, object]:

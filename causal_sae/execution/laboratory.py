@@ -98,6 +98,17 @@ class Laboratory:
                 made[prompt.unit_id, tail] = whole
         return made
 
+    def sequences_apart(
+        self, prompts: Sequence[Prompt], metrics: Mapping[str, Metric]
+    ) -> dict[tuple[str, tuple[int, ...]], TokenSequence]:
+        """As :meth:`sequences`, with the prompt alone for outcomes of the next token."""
+        made: dict[tuple[str, tuple[int, ...]], TokenSequence] = {}
+        for (unit, tail), whole in self.sequences(prompts, metrics).items():
+            if tail and whole.next_too:
+                made[unit, ()] = TokenSequence(whole.prompt)
+            made[unit, tail] = replace(whole, next_too=not tail)
+        return made
+
     def bench(self, metrics: Mapping[str, Metric]) -> Bench:
         """What a batch runs on."""
         hooks = {site_of(m.watch): m.watch for m in metrics.values() if m.watch is not None}

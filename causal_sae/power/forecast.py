@@ -42,9 +42,9 @@ class Forecast:
 
     trial: Trial
     table: pd.DataFrame
-    """One row for each contrast and method (:data:`causal_sae.tables.POWER`)."""
+    """One row for each contrast and method (:data:`causal_sae.plan_tables.POWER`)."""
     curve: pd.DataFrame
-    """Power and cost by size (:data:`causal_sae.tables.POWER_CURVE`)."""
+    """Power and cost by size (:data:`causal_sae.plan_tables.POWER_CURVE`)."""
     notes: tuple[str, ...]
     """What was taken for granted, one sentence each."""
     units: int

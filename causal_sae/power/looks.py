@@ -10,6 +10,7 @@ import numpy as np
 from scipy import optimize, special
 
 from causal_sae.errors import InputError, Place, SpecError
+from causal_sae.estimation.choice import automatic
 from causal_sae.estimation.sequential.characteristics import Characteristics, Rule, characteristics
 from causal_sae.estimation.sequential.walk import Walk
 from causal_sae.power.forecast import plan_power
@@ -43,8 +44,8 @@ class LooksPlan:
     """With the planned effect."""
 
     def table(self) -> pd.DataFrame:
-        """One row for each look: :data:`causal_sae.tables.LOOKS_PLAN`."""
-        from causal_sae.tables import LOOKS_PLAN  # noqa: PLC0415 - brings pandas
+        """One row for each look: :data:`causal_sae.plan_tables.LOOKS_PLAN`."""
+        from causal_sae.plan_tables import LOOKS_PLAN  # noqa: PLC0415 - brings pandas
 
         return LOOKS_PLAN.conform(_frame(self))
 
@@ -97,7 +98,10 @@ def _plans(
             "`causal-sae power`.",
             Place(field="analysis.looks"),
         )
-    analysis = declared.trial.analysis.model_copy(update={"looks": None})
+    # Looks are taken at the design's own statistic, whatever `auto` takes elsewhere.
+    named = declared.trial.analysis.estimator
+    own = automatic(declared.trial) if named == "auto" else named
+    analysis = declared.trial.analysis.model_copy(update={"looks": None, "estimator": own})
     plain = replace(declared, trial=declared.trial.model_copy(update={"analysis": analysis}))
     forecast = plan_power(plain, pilot=pilot, n=n, repetitions=0)
     rows = forecast.table[forecast.table["method"] == "closed_form"]

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
+from causal_sae.plan_tables import POWER, POWER_CURVE
 from causal_sae.power.cost import passes_of_unit, units_in_all
 from causal_sae.power.plan import Plan, quantiles, tests_margin
-from causal_sae.tables import POWER, POWER_CURVE
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -40,7 +40,7 @@ def diagnosis_tables(table: pd.DataFrame) -> list[Table]:
     Parameters
     ----------
     table:
-        :data:`causal_sae.tables.DIAGNOSIS`.
+        :data:`causal_sae.plan_tables.DIAGNOSIS`.
     """
     rows = table.to_dict("records")
     single = [row for row in rows if str(row["treatment"]) not in TOGETHER]

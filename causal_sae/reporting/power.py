@@ -22,7 +22,7 @@ def power_table(table: pd.DataFrame, target: float) -> Table:
     Parameters
     ----------
     table:
-        :data:`causal_sae.tables.POWER`.
+        :data:`causal_sae.plan_tables.POWER`.
     target:
         The power that is wanted; what reaches it is bold.
     """

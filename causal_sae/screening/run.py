@@ -141,7 +141,7 @@ def _run(
     excluded = engine.excluded()
     prompts = [p for p in engine.prompts if p.unit_id not in excluded]
     metrics = {name: m for name, m in engine.metrics.items() if isinstance(m, Metric)}
-    sequences = lab.sequences(prompts, metrics)
+    sequences = lab.sequences_apart(prompts, metrics)
     bench = lab.bench(metrics)
     found, seconds = _attributed(engine, sequences, metrics, console)
     lengths = dict.fromkeys((unit for unit, _ in sequences), 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from causal_sae import tables
+from causal_sae import plan_tables
 
 PLAN = {"effect": 0.5, "rho": 0.8}
 
@@ -22,7 +22,7 @@ def test_designs_are_shown_beside_each_other_and_written(call, trial_folder, tmp
         *("diagnosis.csv", "diagnosis.png", "diagnosis.svg")
     }
     table = pd.read_csv(folder / "diagnosis.csv")
-    assert list(table) == list(tables.DIAGNOSIS.columns)
+    assert list(table) == list(plan_tables.DIAGNOSIS.columns)
     assert set(table["design"]) == {"tiny", "tiny (crossover)"}
 
 

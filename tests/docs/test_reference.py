@@ -14,7 +14,7 @@ import typer
 import yaml
 from snippets import ROOT
 
-from causal_sae import tables
+from causal_sae import plan_tables, tables
 from causal_sae.cli import app
 from causal_sae.feature_tables import COMPANIONS
 from causal_sae.spec.analysis import Correction, Estimator, Refuter
@@ -37,7 +37,8 @@ def test_every_part_of_the_trial_file_has_a_place():
 def test_every_column_has_a_meaning_and_no_other():
     for contract in (
         *(tables.ASSIGNMENT, tables.OBSERVATIONS, tables.EFFECTS, tables.FEATURES),
-        *(tables.POWER, tables.POWER_CURVE, tables.DIAGNOSIS, tables.SCREEN),
+        *(plan_tables.POWER, plan_tables.POWER_CURVE, plan_tables.DIAGNOSIS),
+        *(plan_tables.LOOKS_PLAN, tables.LOOKS, tables.SCREEN),
         *COMPANIONS.values(),
     ):
         assert set(contract.columns) == set(column_texts.MEANINGS[contract.name])

@@ -50,7 +50,7 @@ def apart(run):
         for batch in shard:
             shards.append(tuple(_only(job) for job in batch if job.sequence.continuation))
             shards += [(_alone(job),) for job in batch if job.sequence.next_too]
-    return replace(run, shards=tuple((batch,) for batch in shards if batch))
+    return replace(run, shards=tuple((batch,) for batch in shards if batch), breaks=())
 
 
 def _only(job):

@@ -8,13 +8,13 @@ import pytest
 
 import causal_sae as cs
 from causal_sae.errors import DataError, SpecError
+from causal_sae.plan_tables import POWER, POWER_CURVE
 from causal_sae.power import plan_power
 from causal_sae.power.closed_form import two_sample
 from causal_sae.power.cost import passes_of_unit, seconds_of_pass
 from causal_sae.power.files import write_forecast
 from causal_sae.power.repetitions import repeat
 from causal_sae.power.table import widened
-from causal_sae.tables import POWER, POWER_CURVE
 
 WELCH = {"estimator": "welch"}
 """Student's limits; those of `auto` allow for skewness."""

@@ -72,7 +72,7 @@ def opened(tiny_model, tiny_sae, prompts_file, tmp_path):
         table = pd.read_csv(prompts_file, keep_default_na=False).rename(columns={"id": "unit_id"})
         table = table.head(12)
         metrics = lab.metrics(table)
-        sequences = lab.sequences(lab.tokenizer.prompts(table), metrics)
+        sequences = lab.sequences_apart(lab.tokenizer.prompts(table), metrics)
         return lab.bench(metrics), sequences, metrics, lab.limit
 
     return make

@@ -27,7 +27,7 @@ def diagnosis_figure(table: pd.DataFrame) -> Figure | None:
     Parameters
     ----------
     table:
-        :data:`causal_sae.tables.DIAGNOSIS`.
+        :data:`causal_sae.plan_tables.DIAGNOSIS`.
 
     Notes
     -----

@@ -38,9 +38,9 @@ def power_curve(curve: pd.DataFrame, table: pd.DataFrame, units: int, target: fl
     Parameters
     ----------
     curve:
-        :data:`causal_sae.tables.POWER_CURVE`.
+        :data:`causal_sae.plan_tables.POWER_CURVE`.
     table:
-        :data:`causal_sae.tables.POWER`: the simulated powers at the planned size.
+        :data:`causal_sae.plan_tables.POWER`: the simulated powers at the planned size.
     units:
         The planned size.
     target:

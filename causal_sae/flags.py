@@ -23,12 +23,17 @@ FLAGS: dict[str, str] = {
     "too_few_clusters": "An arm has fewer than two clusters, so the treatment cannot be told from "
     "the cluster: no inference is made.",
     "few_clusters": "There are only this many clusters; below 30 even CR2 intervals lean on their "
-    "degrees of freedom, and can cover a little less than they say.",
+    "degrees of freedom, and can cover a little less than they say; `estimator: auto` takes CR3.",
+    "cr3": "Clusters are few, so the standard error is CR3's (the jackknife of clusters), which "
+    "errs on the side of width; `estimator: cluster` or `paired` has CR2's.",
     "few_blocks": "There are only this many blocks, some with one unit of an arm: where the arms "
     "differ in their spread the interval covers less than it says; `se_type: HC3` is wider.",
     "skewed": "The estimate has this standardised skewness: the outcome has a long tail that the "
     "arms do not share evenly, and Student's interval covers less than it says (a 95% interval of "
     "lognormal differences covered 84% with 10 units, 91% with 50, 93% with 200).",
+    "few_differences": "There are only this many differences within units or pairs, too few to "
+    "show whether they are skewed. Where they are, Student's interval covers less than it says "
+    "(`estimator: auto` allows for that), and `effect_size: auto` gives d_z without an interval.",
     "skewness_corrected": "The estimate has this standardised skewness, which Student's t knows "
     "nothing of: the limits are further out on the side of the long tail (Hall 1992). Where an arm "
     "has fewer than about 20 such units even they can leave out 6% to 8%, not 5%.",
@@ -36,10 +41,13 @@ FLAGS: dict[str, str] = {
     "unequal_spread": "One arm's standard deviation is this many times the other's, and the effect "
     "size's interval pools them: it can cover less than it says. The estimate's own interval does "
     "not; nor does `effect_size: glass_delta`.",
-    "skewed_values": "The values that the effect size is standardised by have this skewness: no "
-    "interval that takes them for normal holds (that of d_z left out 14% of 50 lognormal "
-    "differences), so `effect_size: auto` gives none. State a standard deviation, "
-    "`effect_size: {sd: ...}`, or use `cles`.",
+    "unequal_cells": "One cell's standard deviation is this many times another's and some cells "
+    "have fewer than 30 units: Wald's joint F can reject too often (8% at nominal 5%). The single "
+    "effects' tests hold, and so does the joint test without covariates and blocks.",
+    "skewed_values": "The values that the effect size is standardised by have this skewness. No "
+    "interval that takes skewed values for normal holds (that of d_z left out 14% of 50 lognormal "
+    "differences), so `effect_size: auto` gives none from a skewness of 0.8 on. State a "
+    "standard deviation, `effect_size: {sd: ...}`, or use `cles`.",
     "covariate_means": "The covariates' means add this share to the variance where the claim is "
     "about other prompts too, because effects vary with the covariates; Lin's interval leaves it "
     "out.",

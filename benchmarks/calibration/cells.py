@@ -14,6 +14,7 @@ from causal_sae.errors import CausalSAEError
 from causal_sae.estimation.choice import PREFERRED
 from causal_sae.estimation.estimators import ESTIMATORS
 from causal_sae.estimation.estimators.base import Estimator, Structure
+from causal_sae.estimation.estimators.cluster import FEW
 from causal_sae.estimation.inference import Estimate, settle
 from causal_sae.estimation.sample import Sample, complete_pairs, exposed_units, shared_blocks
 from causal_sae.randomness import generator
@@ -81,7 +82,7 @@ class Cell:
     @property
     def registered(self) -> str:
         """The name by which a trial declares the estimator."""
-        return self.name.partition(" ")[0]
+        return "auto" if self.name.endswith("CR3") else self.name.partition(" ")[0]
 
     def draw(self, rng: np.random.Generator, effect: bool) -> tuple[Sample, Truth]:
         """A sample of the cell's world, and the truth."""
@@ -146,9 +147,18 @@ def cells(estimators: Mapping[str, Estimator] = ESTIMATORS) -> list[Cell]:
             cell = Cell(name, world, estimator, quantity(name, estimator))
             if answers(cell):
                 found.append(cell)
+                if estimator.few_fit is not None and _few(cell):
+                    jackknife = replace(estimator, fit=estimator.few_fit)
+                    found.append(replace(cell, name=f"{name} CR3", estimator=jackknife))
                 if name in ROBUST and "heteroscedastic" in world.name:
                     found.append(replace(cell, name=f"{name} HC3", se_type="HC3"))
     return found
+
+
+def _few(cell: Cell) -> bool:
+    """Whether ``auto`` takes CR3 in the cell's world."""
+    sample, _ = cell.draw(generator(0, "probe", cell.key), effect=True)
+    return sample.cluster is not None and len(np.unique(sample.cluster)) < FEW
 
 
 def answers(cell: Cell) -> bool:

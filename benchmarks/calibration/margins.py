@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmarks.calibration.cells import WORLDS, Cell, fallback, quantity
-from benchmarks.calibration.measure import ALPHA, Row, rate
+from benchmarks.calibration.measure import ALPHA, Row, rate, shares
 from benchmarks.calibration.product import trial
 from benchmarks.calibration.verdicts import verdict
 from causal_sae.estimation.estimators import ESTIMATORS
 from causal_sae.estimation.guardrails import against_margin, beyond_of, interval_alpha
+from causal_sae.estimation.skewness import skewness_flags
 from causal_sae.randomness import generator
 
 CASES: tuple[tuple[str, str], ...] = (
@@ -63,7 +64,8 @@ def measure_margin(cell: MarginCell, repetitions: int) -> Row:
     """The size of the test at the margin."""
     started = time.perf_counter()
     rng = generator(0, cell.key)
-    p_values = np.array([_p_value(cell, rng) for _ in range(repetitions)])
+    tests = [_test(cell, rng) for _ in range(repetitions)]
+    p_values = np.array([p_value for p_value, _ in tests])
     measured = rate(p_values <= ALPHA, p_values)
     known = int(np.sum(~np.isnan(p_values)))
     return Row(
@@ -80,13 +82,14 @@ def measure_margin(cell: MarginCell, repetitions: int) -> Row:
         non_coverage_verdict="",
         power=np.nan,
         no_inference=1 - known / repetitions,
-        flags="",
+        flags=shares([flags for _, flags in tests], []),
         product_error=np.nan,
         seconds=time.perf_counter() - started,
     )
 
 
-def _p_value(cell: MarginCell, rng: np.random.Generator) -> float:
+def _test(cell: MarginCell, rng: np.random.Generator) -> tuple[float, tuple[str, ...]]:
+    """The p-value, and what warns of it."""
     sample, truth = cell.cell.draw(rng, effect=True)
     if cell.harm == "decrease":
         sample = replace(sample, outcome=-sample.outcome)
@@ -97,4 +100,5 @@ def _p_value(cell: MarginCell, rng: np.random.Generator) -> float:
     alpha = interval_alpha(outcome, ALPHA)
     fitted = cell.cell.fit(sample, alpha)
     beyond = beyond_of(cell.cell.estimator, sample, fitted, alpha)
-    return against_margin(fitted, outcome, beyond).p_value
+    shape = skewness_flags(sample) if cell.cell.estimator.students else ()
+    return against_margin(fitted, outcome, beyond).p_value, (*fitted.flags, *shape)

@@ -61,7 +61,9 @@ def compare(cell: Cell, alpha: float, samples: int) -> Seen:
         flags.append(split(row["flags"]))
         worst = max(worst, difference(cell, sample, row, alpha))
         if i == 1:
-            automatic = str(through(cell.world, sample, alpha, "auto")["estimator"])
+            auto = through(cell.world, sample, alpha, "auto")
+            jackknife = " CR3" if "cr3" in split(auto["flags"]) else ""
+            automatic = f"{auto['estimator']}{jackknife}"
     return Seen(worst, flags, automatic)
 
 

@@ -16,7 +16,8 @@ from benchmarks.calibration.cells import Cell, fallback
 from benchmarks.calibration.families import FamilyCell
 from benchmarks.calibration.margins import MarginCell
 from benchmarks.calibration.measure import Row
-from causal_sae.estimation import skewness
+from benchmarks.calibration.several_arms import SeveralCell
+from causal_sae.estimation import arm_means, emax, monotone, skewness
 from causal_sae.estimation.effect_sizes import KINDS
 from causal_sae.estimation.estimators.hall import BASES
 from causal_sae.estimation.multiplicity import CORRECTIONS
@@ -36,6 +37,9 @@ def fingerprint(cell: AnyCell) -> str:
     """Changes when the file of what is measured, or the function of its world, does."""
     if isinstance(cell, MarginCell):
         return fingerprint(cell.cell)
+    if isinstance(cell, SeveralCell):
+        measured = "".join(map(inspect.getsource, (arm_means, monotone, emax)))
+        return hashlib.sha256(f"{measured}{_source(cell.draw)}".encode()).hexdigest()[:8]
     if isinstance(cell, Cell):
         measured = inspect.getsource(inspect.getmodule(cell.estimator.fit) or Cell)
         if skewness.__name__ in measured:

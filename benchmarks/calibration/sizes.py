@@ -10,11 +10,12 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.calibration.cells import WORLDS, fallback
-from benchmarks.calibration.measure import ALPHA, Row, rate
+from benchmarks.calibration.measure import ALPHA, Row, rate, shares
 from benchmarks.calibration.plain import LOGNORMAL_MEAN, LOGNORMAL_SD
 from benchmarks.calibration.verdicts import verdict
 from benchmarks.calibration.world import World
 from causal_sae.estimation.effect_sizes import KINDS, effect_size
+from causal_sae.estimation.effect_sizes.standardised_means import spread_flags
 from causal_sae.estimation.estimators import ESTIMATORS
 from causal_sae.estimation.sample import complete_pairs
 from causal_sae.randomness import generator
@@ -122,8 +123,13 @@ def measure_size(cell: SizeCell, repetitions: int) -> Row:
     started = time.perf_counter()
     null = _outside(cell, False, NULLS.get(cell.kind, 0.0), repetitions)
     moved = _outside(cell, True, TRUTHS[cell.kind][cell.world.key], repetitions)
-    rates = [rate(outside == 1, outside) for outside in (null, moved)]
-    known = [int(np.sum(~np.isnan(outside))) for outside in (null, moved)]
+    found = [null[0], moved[0]]
+    without = float(np.mean(np.isnan(found)))
+    if cell.automatic:
+        # Which samples get an interval depends on them: what counts is given and wrong.
+        found = [np.nan_to_num(outside, nan=0.0) for outside in found]
+    rates = [rate(outside == 1, outside) for outside in found]
+    known = [int(np.sum(~np.isnan(outside))) for outside in found]
     return Row(
         part="effect size",
         subject=f"auto: {cell.kind}" if cell.automatic else cell.kind,
@@ -137,18 +143,21 @@ def measure_size(cell: SizeCell, repetitions: int) -> Row:
         non_coverage=rates[1],
         non_coverage_verdict=verdict(rates[1], ALPHA, known[1]),
         power=np.nan,
-        no_inference=1 - sum(known) / (2 * repetitions),
-        flags="",
+        no_inference=without,
+        flags=shares([*null[1], *moved[1]], []),
         product_error=np.nan,
         seconds=time.perf_counter() - started,
     )
 
 
-def _outside(cell: SizeCell, effect: bool, truth: float, repetitions: int) -> np.ndarray:
-    """[repetitions] 1 where the interval leaves out the truth, NaN where there is none."""
+Outside = tuple[np.ndarray, list[tuple[str, ...]]]
+
+
+def _outside(cell: SizeCell, effect: bool, truth: float, repetitions: int) -> Outside:
+    """[repetitions] 1 where the interval leaves out the truth, NaN where there is none; flags."""
     rng = generator(0, cell.key, str(effect))
     estimator = ESTIMATORS[fallback(cell.world)]
-    found = np.full(repetitions, np.nan)
+    found, flags = np.full(repetitions, np.nan), []
     for i in range(repetitions):
         sample, _ = cell.world.make(rng, effect)
         if cell.world.structure == "within-unit":
@@ -158,4 +167,5 @@ def _outside(cell: SizeCell, effect: bool, truth: float, repetitions: int) -> np
         size = effect_size(sample, fitted, cell.world.structure, ALPHA, wanted)
         if size.kind == cell.kind and not (np.isnan(size.low) or np.isnan(size.high)):
             found[i] = float(not size.low <= truth <= size.high)
-    return found
+        flags.append((*fitted.flags, *spread_flags(size, sample)))
+    return found, flags

@@ -83,8 +83,8 @@ def independent(outcome: Vector, arm: Codes, arms: int) -> ArmMeans:
     Notes
     -----
     ``df = (sum c^2 v)^2 / sum((c^2 v)^2 / (n - 1))`` with v the variance of an arm's mean. The
-    joint test is Wald's F with n - k degrees of freedom: ``car::linearHypothesis(white.adjust =
-    "hc2")``, whose covariance is this one.
+    joint test is Welch and James's F with Johansen's (1980) degrees of freedom, which has the same
+    df for one combination, and is ``stats::oneway.test`` for all differences between the arms.
     """
     groups = [outcome[arm == a] for a in range(arms)]
     means = np.array([g.mean() if len(g) else np.nan for g in groups])
@@ -100,9 +100,30 @@ def independent(outcome: Vector, arm: Codes, arms: int) -> ArmMeans:
         return Coefficient(estimate, float(np.sqrt(parts.sum())), df)
 
     def wald(rows: Matrix) -> Wald:
-        return _f_by_covariance(rows, means, np.diag(variances), float(sizes.sum() - arms))
+        return _welch_james(rows, means, variances, sizes)
 
     return ArmMeans(means, combine, wald, "welch", simple=True)
+
+
+def _welch_james(rows: Matrix, means: Vector, variances: Vector, sizes: Vector) -> Wald:
+    """Johansen's (1980) approximation for arms that have variances of their own.
+
+    With p the arms' leverages in the covariance of the q combinations and ``A = sum p^2 / (n - 1)``
+    the quadratic form over ``q + 2 A - 6 A / (q + 2)`` is F with q and ``q (q + 2) / (3 A)``
+    degrees of freedom.
+    """
+    used = np.any(rows != 0, axis=0)
+    rows, means, variances, sizes = rows[:, used], means[used], variances[used], sizes[used]
+    if not np.all(np.isfinite(variances)):
+        return UNTESTED
+    q, covariance = len(rows), (rows * variances) @ rows.T
+    squared = quadratic(rows @ means, covariance)
+    if not np.isfinite(squared):
+        return UNTESTED
+    leverage = variances * np.sum(rows * np.linalg.solve(covariance, rows), axis=0)
+    a = float(np.sum(leverage**2 / (sizes - 1)))
+    scale = q + 2 * a - 6 * a / (q + 2)
+    return f_test(squared / scale, q, q * (q + 2) / (3 * a), "Welch-James F")
 
 
 def with_covariance(
@@ -140,7 +161,12 @@ def _f_by_covariance(rows: Matrix, means: Vector, covariance: Matrix, df: float)
 
 
 def clustered(
-    y: Vector, x: Matrix, cluster: Codes, arms: int, flags: tuple[str, ...] = ()
+    y: Vector,
+    x: Matrix,
+    cluster: Codes,
+    arms: int,
+    flags: tuple[str, ...] = (),
+    jackknife: bool = False,
 ) -> ArmMeans:
     """Least squares with CR2 standard errors; joint tests by Hotelling's approximation.
 
@@ -156,6 +182,8 @@ def clustered(
         How many arms there are.
     flags:
         About the model.
+    jackknife:
+        Whether standard errors are CR3's; joint tests are CR2's all the same.
 
     Notes
     -----
@@ -165,12 +193,12 @@ def clustered(
     means: Vector = np.linalg.lstsq(x, y, rcond=None)[0][:arms].astype(np.float64)
 
     def combine(weights: Vector) -> Coefficient:
-        return cr2_combination(y, x, cluster, np.concatenate([weights, padding]))
+        return cr2_combination(y, x, cluster, np.concatenate([weights, padding]), jackknife)
 
     def wald(rows: Matrix) -> Wald:
         return _hotelling_z(y, x, cluster, np.pad(rows, ((0, 0), (0, len(padding)))))
 
-    return ArmMeans(means, combine, wald, "cluster", flags)
+    return ArmMeans(means, combine, wald, "cluster", (*flags, *(("cr3",) if jackknife else ())))
 
 
 def _hotelling_z(y: Vector, x: Matrix, cluster: Codes, rows: Matrix) -> Wald:
@@ -192,7 +220,7 @@ def _hotelling_z(y: Vector, x: Matrix, cluster: Codes, rows: Matrix) -> Wald:
     return f_test(df / (eta * q) * statistic, q, df, "Hotelling-approximated F, CR2")
 
 
-def within_units(wide: Matrix, cluster: Codes | None) -> ArmMeans:
+def within_units(wide: Matrix, cluster: Codes | None, jackknife: bool = False) -> ArmMeans:
     """Every unit in every arm: Student's t on each unit's own combination.
 
     Parameters
@@ -200,12 +228,14 @@ def within_units(wide: Matrix, cluster: Codes | None) -> ArmMeans:
     wide:
         [units, k] the outcomes.
     cluster:
-        [units] the cluster of each unit; with it the standard error is CR2 and there is no joint
-        test.
+        [units] the cluster of each unit; with it the standard error is CR2.
+    jackknife:
+        As for :func:`clustered`.
 
     Notes
     -----
-    The joint test is Hotelling's T-squared on the units' combinations. Weights must add up to
+    The joint test is Hotelling's T-squared on the units' combinations, and with clusters its
+    approximation of :func:`clustered`, on all combinations below each other. Weights must add up to
     zero: outcomes are taken as differences from the unit's first arm, so that a unit that is the
     same in all arms gives zero exactly.
     """
@@ -213,21 +243,25 @@ def within_units(wide: Matrix, cluster: Codes | None) -> ArmMeans:
     def combine(weights: Vector) -> Coefficient:
         each = per_unit(wide, weights)
         if cluster is not None:
-            return cr2(each, np.ones((len(each), 1)), cluster)
+            return cr2(each, np.ones((len(each), 1)), cluster, jackknife)
         std_error = float(each.std(ddof=1) / np.sqrt(len(each)))
         return Coefficient(float(each.mean()), std_error, float(len(each) - 1))
 
     def wald(rows: Matrix) -> Wald:
         n, q = len(wide), len(rows)
-        if cluster is not None or n <= q:
+        if n <= q:
             return UNTESTED
-        each = np.column_stack([per_unit(wide, row) for row in rows])
+        each: Matrix = np.column_stack([per_unit(wide, row) for row in rows])
+        if cluster is not None:
+            parts: Matrix = np.repeat(np.eye(q), n, axis=0)
+            return _hotelling_z(each.T.ravel(), parts, np.tile(cluster, q), np.eye(q))
         covariance = np.atleast_2d(np.cov(each.T, ddof=1)) / n
         squared = quadratic(each.mean(axis=0), covariance)
         return f_test(squared * (n - q) / (q * (n - 1)), q, n - q, "Hotelling's T-squared")
 
     means: Vector = wide.mean(axis=0)
-    return ArmMeans(means, combine, wald, "paired", simple=cluster is None)
+    flags = ("cr3",) if jackknife and cluster is not None else ()
+    return ArmMeans(means, combine, wald, "paired", flags, simple=cluster is None)
 
 
 def per_unit(wide: Matrix, weights: Vector) -> Vector:

@@ -13,7 +13,7 @@ from causal_sae.estimation.arm_means import (
     with_covariance,
     within_units,
 )
-from causal_sae.estimation.choice import structure
+from causal_sae.estimation.choice import allows_jackknife, few_clusters, structure
 from causal_sae.estimation.estimators.block import SAME
 from causal_sae.estimation.linear_models import centred, indicators, robust_fit, usable_covariates
 from causal_sae.estimation.sample import Codes, Matrix, Vector
@@ -40,15 +40,21 @@ def fit_means(trial: Trial, arms: Arms) -> Fitted:
     if not len(arms) or np.any(arms.counts == 0):
         return ("too_few_units",)
     if kind == "within-unit":
-        return _within(arms)
+        return _within(arms, _jackknife(trial, arms))
     if "clustered" in kind:
-        return _clustered(arms)
+        return _clustered(arms, _jackknife(trial, arms))
     if kind == "blocked":
         return _blocked(arms, trial.analysis.estimator == "fixed_effects")
     return _plain(trial, arms)
 
 
-def _within(arms: Arms) -> Fitted:
+def _jackknife(trial: Trial, arms: Arms) -> bool:
+    """Whether ``auto`` takes CR3, as it does for two arms."""
+    automatic = trial.analysis.estimator == "auto" and allows_jackknife(trial)
+    return automatic and few_clusters(arms.sample)
+
+
+def _within(arms: Arms, jackknife: bool) -> Fitted:
     cluster = arms.sample.cluster
     if len(arms.wide) < 2:
         return ("too_few_units",)
@@ -56,7 +62,7 @@ def _within(arms: Arms) -> Fitted:
         cluster = cluster.reshape(arms.wide.shape)[:, 0]
         if len(np.unique(cluster)) < 2:
             return ("too_few_clusters",)
-    return within_units(arms.wide, cluster)
+    return within_units(arms.wide, cluster, jackknife)
 
 
 def _plain(trial: Trial, arms: Arms) -> Fitted:
@@ -159,7 +165,7 @@ def _interacted(dummies: Matrix, columns: Matrix) -> Matrix:
     return products
 
 
-def _clustered(arms: Arms) -> Fitted:
+def _clustered(arms: Arms, jackknife: bool) -> Fitted:
     """The model of the estimator ``cluster``, with any number of arms."""
     cluster = np.asarray(arms.sample.cluster)
     in_arms = np.unique(np.column_stack([cluster, arms.arm]), axis=0)
@@ -172,9 +178,8 @@ def _clustered(arms: Arms) -> Fitted:
     if len(x) <= x.shape[1] or np.linalg.matrix_rank(x) < x.shape[1]:
         return ("singular", *flags)
     centre = float(arms.sample.outcome.mean())
-    model = clustered(
-        arms.sample.outcome - centre, x, cluster, len(arms.names), (*flags, *block_flags)
-    )
+    y, told = arms.sample.outcome - centre, (*flags, *block_flags)
+    model = clustered(y, x, cluster, len(arms.names), told, jackknife)
     return ArmMeans(model.means + centre, model.combine, model.wald, "cluster", model.flags)
 
 

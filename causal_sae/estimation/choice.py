@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from causal_sae.errors import Place, SpecError, did_you_mean
 from causal_sae.estimation.estimators import ESTIMATORS, Estimator, hall, sparse
+from causal_sae.estimation.estimators.cluster import FEW
 from causal_sae.estimation.guardrails import has_margin
 from causal_sae.estimation.multiplicity import JOINT, check_correction
 from causal_sae.estimation.sparsity import edits_active_only
@@ -92,8 +96,9 @@ def choose_for(
     arms, neither treatment nor reference edits anything where the feature is silent, and the units
     on which it is silent are exactly unchanged. It becomes ``enriched`` where units were drawn from
     a pool, and otherwise ``hall``: the design's own estimator with limits for skewed outcomes,
-    unless there are clusters, or a correction that needs Student's statistics. A primary outcome
-    that is looked at before the end keeps the design's own estimator.
+    unless there are clusters, or a correction that needs Student's statistics. Where clusters are
+    few, standard errors are CR3's. A primary outcome that is looked at before the end keeps the
+    design's own estimator.
 
     Where the outcome has a margin each limit has to hold alone, and the estimator is made so.
 
@@ -129,7 +134,26 @@ def _chosen(
         return name, estimator
     if name == "paired" and inert and sparse.applies(sample):
         return "sparse", sparse.ESTIMATOR
-    return ("hall", hall.ESTIMATOR) if allows_skewness(trial, name) else (name, estimator)
+    if allows_skewness(trial, name):
+        return "hall", hall.ESTIMATOR
+    if estimator.few_fit is not None and allows_jackknife(trial) and few_clusters(sample):
+        estimator = replace(estimator, fit=estimator.few_fit)
+    return name, estimator
+
+
+def few_clusters(sample: Sample) -> bool:
+    """Whether units come in so few clusters that CR2 can cover too little."""
+    return sample.cluster is not None and len(np.unique(sample.cluster)) < FEW
+
+
+def allows_jackknife(trial: Trial) -> bool:
+    """Whether ``auto`` may take CR3, which errs on the side of width, where clusters are few.
+
+    Joint corrections rest on CR2's scores, and looks on one kind of statistic.
+    """
+    joint = trial.analysis.multiplicity.method in JOINT
+    looked_at = trial.analysis.looks is not None
+    return not joint and not looked_at
 
 
 def allows_skewness(trial: Trial, name: str) -> bool:

@@ -31,12 +31,13 @@ from causal_sae.estimation.multiplicity import SAMPLE, adjust
 from causal_sae.estimation.sample import Sample, Vector, complete_pairs
 from causal_sae.estimation.sequential import Monitored, honest_row, monitor, require_end, until
 from causal_sae.estimation.several_arms import check_several_arms
-from causal_sae.estimation.skewness import skewness_flags
+from causal_sae.estimation.skewness import few_differences, skewness_flags
 from causal_sae.estimation.sparsity import sparsity_flags
 from causal_sae.spec.combinations import combinations
 from causal_sae.tables import EFFECTS
 
 if TYPE_CHECKING:
+    from causal_sae.estimation.effect_sizes import EffectSize
     from causal_sae.estimation.estimators import Estimator
     from causal_sae.spec import Trial
 
@@ -144,7 +145,7 @@ def effect_row(
     edit = trial.arm(contrast.treatment).intervention
     notes = (*notes, *sparsity_flags(edit, whole, trial.within_unit))
     if "finite_population_exact" not in fitted.flags:
-        notes = (*notes, *_shape_flags(estimator, size.kind, whole))
+        notes = (*notes, *_shape_flags(estimator, size, whole))
     unweighted = pool.unevenly_drawn(sample) and not estimator.weighted
     unweighted = unweighted and estimator.speaks_of == "all"
     notes = (*notes, "unweighted_sample") if unweighted else notes
@@ -175,10 +176,12 @@ def effect_row(
     }
 
 
-def _shape_flags(estimator: Estimator, kind: str, sample: Sample) -> tuple[str, ...]:
+def _shape_flags(estimator: Estimator, size: EffectSize, sample: Sample) -> tuple[str, ...]:
     """Warnings of outcomes whose shape spoils an interval, the estimate's or its size's."""
-    students = skewness_flags(sample) if estimator.students else ()
-    return (*students, *spread_flags(kind, sample))
+    students: tuple[str, ...] = ()
+    if estimator.students:
+        students = (*skewness_flags(sample), *few_differences(sample))
+    return tuple(dict.fromkeys((*students, *spread_flags(size, sample))))
 
 
 def _combined(trial: Trial, row: dict[str, object]) -> dict[str, object]:

@@ -13,6 +13,7 @@ from causal_sae import flags as codes
 from causal_sae.estimation.arm_means import UNTESTED, ArmMeans
 from causal_sae.estimation.arm_models import fit_means
 from causal_sae.estimation.contrasts import unit_values
+from causal_sae.estimation.effect_sizes.standardised_means import FAR_APART
 from causal_sae.estimation.finite_population import is_known
 from causal_sae.estimation.linear_contrasts import weights_of
 from causal_sae.estimation.several_arms import Arms, several_arms
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from causal_sae.spec import Outcome, Trial
 
 ALL = "all interactions"
+ENOUGH = 30
+"""Units of a cell from which on its variance is known well enough for Wald's F."""
 
 
 def factorial(trial: Trial, observations: pd.DataFrame, effects: pd.DataFrame) -> pd.DataFrame:
@@ -45,10 +48,11 @@ def factorial(trial: Trial, observations: pd.DataFrame, effects: pd.DataFrame) -
 
     Notes
     -----
-    Between units Wald's F with the covariance of the means that the single effects have, and
-    n - p degrees of freedom (``car::Anova(type = 3, white.adjust = "hc2")``); with clusters the
-    Hotelling-approximated F (``clubSandwich::Wald_test(test = "HTZ")``); within units Hotelling's
-    T-squared.
+    Between units Welch and James's F, which takes no two arms for equally variable (Johansen 1980);
+    with covariates or blocks Wald's F with the covariance of the means that the single effects
+    have, and n - p degrees of freedom (``car::Anova(type = 3, white.adjust = "hc2")``); with
+    clusters the Hotelling-approximated F (``clubSandwich::Wald_test(test = "HTZ")``); within units
+    Hotelling's T-squared.
     """
     del effects
     if trial.analysis.factorial == "none" or is_known(trial):
@@ -68,6 +72,7 @@ def _of_outcome(
         if isinstance(fitted, ArmMeans):
             found = fitted.wald(weights)
             flags = (*flags, "no_joint_test") if np.isnan(found.p_value) else flags
+            flags = (*flags, *(_unequal(arms) if found.test.startswith("Wald") else ()))
         yield {
             "outcome": outcome.name,
             "role": outcome.role,
@@ -75,6 +80,15 @@ def _of_outcome(
             **asdict(found),
             "flags": codes.join((*arms.notes, *flags)),
         }
+
+
+def _unequal(arms: Arms) -> tuple[str, ...]:
+    """A warning that Wald's F trusts the variances of small cells with unequal spreads."""
+    y = arms.sample.outcome
+    spreads = [float(y[arms.arm == a].std(ddof=1)) for a in np.flatnonzero(arms.counts > 1)]
+    low, high = min(spreads, default=0.0), max(spreads, default=0.0)
+    small = bool(arms.counts.min() < ENOUGH)
+    return (f"unequal_cells:{high / low:.1f}",) if small and high >= FAR_APART * low > 0 else ()
 
 
 def terms(trial: Trial, arms: Arms) -> dict[str, Matrix]:

@@ -82,7 +82,7 @@ def robust_fit(
     return coefficients, (to_coefficients * variance) @ to_coefficients.T
 
 
-def cr2(y: Vector, x: Matrix, cluster: Codes) -> Coefficient:
+def cr2(y: Vector, x: Matrix, cluster: Codes, jackknife: bool = False) -> Coefficient:
     """The coefficient of the last column, with a CR2 standard error and Satterthwaite's df.
 
     Bell and McCaffrey's bias-reduced linearisation under a working model of independent errors:
@@ -97,6 +97,9 @@ def cr2(y: Vector, x: Matrix, cluster: Codes) -> Coefficient:
         [n, k] the design, of full rank; the column of interest is the last.
     cluster:
         [n] the cluster of each row.
+    jackknife:
+        Take CR3 instead: residuals of cluster g are multiplied by ``(I - H_gg)^(-1)``, which is
+        leaving out one cluster after the other. It errs on the side of width.
 
     Notes
     -----
@@ -105,20 +108,22 @@ def cr2(y: Vector, x: Matrix, cluster: Codes) -> Coefficient:
     The inverse roots are taken in the k-dimensional column space of a cluster's own rows, so a
     cluster of thousands of rows costs no more than its share.
     """
-    return cr2_combination(y, x, cluster, np.eye(x.shape[1])[-1])
+    return cr2_combination(y, x, cluster, np.eye(x.shape[1])[-1], jackknife)
 
 
-def cr2_combination(y: Vector, x: Matrix, cluster: Codes, weights: Vector) -> Coefficient:
+def cr2_combination(
+    y: Vector, x: Matrix, cluster: Codes, weights: Vector, jackknife: bool = False
+) -> Coefficient:
     """A linear combination of the coefficients, with a CR2 standard error and Satterthwaite's df.
 
     Parameters
     ----------
-    y, x, cluster:
+    y, x, cluster, jackknife:
         As for :func:`cr2`; the order of the columns does not matter.
     weights:
         [k] one for each column of ``x``.
     """
-    parts = cr2_parts(y, x, cluster, weights[:, None])
+    parts = cr2_parts(y, x, cluster, weights[:, None], jackknife)
     estimate = float(weights @ parts.coefficients)
     std_error = float(np.sqrt(np.sum(parts.scores**2)))
     return Coefficient(estimate, std_error, _satterthwaite(parts.gram(0, 0)))
@@ -148,12 +153,14 @@ class CR2Parts:
         return gram
 
 
-def cr2_parts(y: Vector, x: Matrix, cluster: Codes, weights: Matrix) -> CR2Parts:
+def cr2_parts(
+    y: Vector, x: Matrix, cluster: Codes, weights: Matrix, jackknife: bool = False
+) -> CR2Parts:
     """What the CR2 variances of linear combinations are made of.
 
     Parameters
     ----------
-    y, x, cluster:
+    y, x, cluster, jackknife:
         As for :func:`cr2`.
     weights:
         [k, q] one combination in each column.
@@ -165,7 +172,7 @@ def cr2_parts(y: Vector, x: Matrix, cluster: Codes, weights: Matrix) -> CR2Parts
     # A combination is loading' q' y: `loading` is the contrast in the orthonormal basis.
     loading = np.linalg.solve(r.T, weights)
     starts = np.flatnonzero(np.diff(cluster, prepend=cluster[0] - 1))
-    adjusted = np.column_stack([_adjust(q, q @ column, starts) for column in loading.T])
+    adjusted = np.column_stack([_adjust(q, q @ column, starts, jackknife) for column in loading.T])
     residual = y - x @ coefficients
     products = adjusted[:, :, None] * adjusted[:, None, :]
     return CR2Parts(
@@ -176,12 +183,13 @@ def cr2_parts(y: Vector, x: Matrix, cluster: Codes, weights: Matrix) -> CR2Parts
     )
 
 
-def _adjust(q: Matrix, vector: Vector, starts: Codes) -> Vector:
+def _adjust(q: Matrix, vector: Vector, starts: Codes, jackknife: bool) -> Vector:
     """[n] ``(I - q_g q_g')^(-1/2) vector_g`` for every cluster g, by the Moore-Penrose inverse.
 
     With ``q_g'q_g = V diag(s) V'`` the inverse root is ``I + q_g V diag(w) V' q_g'``, where
     ``w = ((1 - s)^(-1/2) - 1) / s = 1 / (r + r^2)`` and ``r = (1 - s)^(1/2)``. A direction that
     the cluster alone determines (s = 1) has no residual, and its inverse is zero: w = -1.
+    For the jackknife it is the inverse itself, with ``w = ((1 - s)^(-1) - 1) / s = 1 / (1 - s)``.
 
     Parameters
     ----------
@@ -191,12 +199,15 @@ def _adjust(q: Matrix, vector: Vector, starts: Codes) -> Vector:
         [n] what is adjusted.
     starts:
         [clusters] the first row of each cluster.
+    jackknife:
+        Whether the inverse is taken instead of its root.
     """
     stops = np.append(starts[1:], len(q))
     grams = np.stack([q[a:b].T @ q[a:b] for a, b in zip(starts, stops, strict=True)])
     s, v = np.linalg.eigh(grams)
     root = np.sqrt(np.clip(1 - s, LEVERAGE, 1))
-    weights = np.where(1 - s > LEVERAGE, 1 / (root + root**2), -1.0)
+    inverse = 1 / root**2 if jackknife else 1 / (root + root**2)
+    weights = np.where(1 - s > LEVERAGE, inverse, -1.0)
     inner = np.add.reduceat(q * vector[:, None], starts, axis=0)
     shift = np.einsum("gij,gj,glj,gl->gi", v, weights, v, inner, optimize=True)
     adjusted: Vector = vector + np.sum(q * np.repeat(shift, stops - starts, axis=0), axis=1)

@@ -3,8 +3,9 @@
 Hall's transformation takes the skewness out of the t statistic. With few values their skewness is
 itself underestimated, so it is multiplied by ``1 + 10 / n`` first; and because it is noisy, a limit
 is never nearer to the estimate than Student's own. A test of one side cannot borrow from the other
-side's caution, so there the factor is ``1 + 25 / n``. Both numbers were chosen by simulation:
-``python -m benchmarks.calibration`` measures what they give.
+side's caution, so there the factor is ``1 + 60 / n``, and smaller cumulants count too, because
+beyond a standardised skewness of 0.7 Hall's limit comes nearer again. Both numbers were chosen by
+simulation: ``python -m benchmarks.calibration`` measures what they give.
 
 For two arms the skewness of the difference is known in two ways, and the wider limits count: from
 each arm's own values (Zhou and Dinh 2005), which is noisy in a small arm; and from the shape that
@@ -26,8 +27,10 @@ Beyond: TypeAlias = Callable[[float, int], float]
 
 STRAIGHT = 1e-5
 """Below this standardised third cumulant the transformation is replaced by its first terms."""
-SHRUNKEN, ONE_SIDED = 10.0, 25.0
+SHRUNKEN, ONE_SIDED = 10.0, 60.0
 """The skewness of n values is multiplied by one plus this over n; where only one side is tested."""
+FRACTIONS = (1.0, 0.5, 0.25)
+"""Of a third cumulant, which count where only one side is tested."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class Limits:
 ASYMMETRIC = 0.2
 """From this standardised skewness of an estimate on Student's t is warned of: there a 95% interval
 leaves out 5.9% (the mean of 100 exponential values, 40,000 samples), at twice as much 8%."""
+FEWEST = 20
+"""Of fewer differences not even a large skewness is seen: that of ten normal ones varies by 0.7."""
 SURE = 2.0
 """A sample's skewness is taken for real beyond this many of its standard errors."""
 
@@ -70,6 +75,12 @@ def skewness_flags(sample: Sample) -> tuple[str, ...]:
         measures.append(_of_one_shape(*sample.arms))
     sure = [found for found, noise in measures if abs(found) > max(ASYMMETRIC, SURE * noise)]
     return (f"skewed:{max(sure, key=abs):.2f}",) if sure else ()
+
+
+def few_differences(sample: Sample) -> tuple[str, ...]:
+    """``few_differences`` where there are too few, within units or pairs, to show a skewness."""
+    pairs = _differences(sample) if len(sample) else None
+    return (f"few_differences:{len(pairs)}",) if pairs is not None and len(pairs) < FEWEST else ()
 
 
 def _noise(n: int) -> float:
@@ -167,6 +178,21 @@ def cumulants_of_difference(
     cubes = [(s * pooled) ** 0.75 / size**2 for s, size in zip(spread, (n, m), strict=True)]
     both = (1 + shrunken / (n + m)) * skewness(np.concatenate(residuals))
     return own, both * (cubes[0] - cubes[1])
+
+
+def with_fractions(thirds: tuple[float, ...], shrunken: float) -> tuple[float, ...]:
+    """The third cumulants that count: where only one side is tested, fractions of them as well.
+
+    Parameters
+    ----------
+    thirds:
+        The third cumulant of an estimate, in one way or more.
+    shrunken:
+        What they were made with.
+    """
+    if shrunken != ONE_SIDED:
+        return thirds
+    return tuple(third * fraction for third in thirds for fraction in FRACTIONS)
 
 
 def limits(estimate: float, std_error: float, df: float, third: float, alpha: float) -> Limits:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from causal_sae.estimation.linear_models import cr2, design
+from causal_sae.estimation.estimators.cluster import FEW
+from causal_sae.estimation.linear_models import cr2, cr2_parts, design
 from causal_sae.estimation.sample import Codes, Mask
 from causal_sae.randomization.assignment import SCHEMES
 from causal_sae.randomization.dealing import Arms
@@ -39,6 +40,8 @@ class Layout:
     """The share of pairs of units that lie in one cluster."""
     cluster_df: float = np.nan
     """Satterthwaite's degrees of freedom of the contrast."""
+    jackknifed: float = 1.0
+    """The variance that CR3 reports, over CR2's, where units are independent."""
     blocks: int = 0
     """How many blocks have both arms; 0 without blocks."""
     block_factor: float = 1.0
@@ -55,6 +58,12 @@ class Layout:
         """Satterthwaite's degrees of freedom with this many units, in clusters like these."""
         grown = (self.cluster_df + parameters) * units / self.units - parameters
         return max(float(grown), 0.0)
+
+    def jackknife_inflation(self, units: float) -> float:
+        """What CR3 multiplies the variance by with this many units, in clusters like these."""
+        if self.clusters * units / self.units >= FEW:
+            return 1.0
+        return 1 + (self.jackknifed - 1) * self.units / units
 
     def df_of_blocks(self, units: float, covariates: int) -> float:
         """The block estimator's degrees of freedom with this many units, in as many blocks."""
@@ -104,11 +113,18 @@ def _clusters(cluster: Codes, treated: Mask) -> dict[str, object]:
     n, pairs = len(cluster), float(np.sum(sizes * (sizes - 1)))
     x = design(treated) if 0 < treated.sum() < n else np.ones((n, 1))
     possible = len(sizes) > x.shape[1]
+    zeros, contrast = np.zeros(n), np.eye(x.shape[1])[:, -1:]
+    # Under independent errors the trace of the gram is the expectation of the variance.
+    of_cr2, of_cr3 = (
+        float(np.trace(cr2_parts(zeros, x, cluster, contrast, jackknife).gram(0, 0)))
+        for jackknife in (False, True)
+    )
     return {
         "clusters": len(sizes),
         "mates": pairs / n,
         "kept": pairs / (n * (n - 1)) if n > 1 else 0.0,
         "cluster_df": cr2(np.zeros(n), x, cluster).df if possible else np.nan,
+        "jackknifed": of_cr3 / of_cr2 if possible else 1.0,
     }
 
 

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
-from causal_sae.estimation.choice import allows_skewness
+from causal_sae.estimation.choice import allows_jackknife, allows_skewness
 from causal_sae.estimation.estimators import ESTIMATORS
 from causal_sae.estimation.sparsity import edits_active_only
 from causal_sae.power.closed_form import Vector, t_power, welch_df
@@ -197,13 +197,23 @@ def _moments(question: Question, n: float, m: float) -> tuple[float, float, floa
         unchanged = share if question.silent_pairs_equal else 1.0
         inflation = 1 + question.layout.mates * a.icc
         variance = _change(question) * unchanged * inflation + mixing + sum(among)
-        std_errors = float(np.sqrt(variance / n + between)), float(np.sqrt(variance / n))
+        seen_variance = variance / n * _jackknife(question, n)
+        std_errors = float(np.sqrt(variance / n + between)), float(np.sqrt(seen_variance))
         return *std_errors, _df(question, n, m, (variance, variance))
     of_arm, beside = _arm_variances(question, n, m)
     seen = of_arm[0] + mixing + among[0], of_arm[1] + among[1]
     variance = seen[0] / n + seen[1] / m
-    std_errors = float(np.sqrt(variance + beside + between)), float(np.sqrt(variance))
+    reported = variance * _jackknife(question, n + m)
+    std_errors = float(np.sqrt(variance + beside + between)), float(np.sqrt(reported))
     return *std_errors, _df(question, n, m, seen)
+
+
+def _jackknife(question: Question, units: float) -> float:
+    """What the variance is reported larger by, where `auto` takes the jackknife of clusters."""
+    automatic = question.trial.analysis.estimator == "auto" and allows_jackknife(question.trial)
+    if not question.layout.clusters or not automatic:
+        return 1.0
+    return question.layout.jackknife_inflation(units)
 
 
 def draw_variances(question: Question) -> tuple[tuple[float, float], float]:

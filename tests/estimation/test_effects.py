@@ -98,7 +98,10 @@ def test_within_unit_clusters_widen_the_interval_by_cr2(make_trial: Any) -> None
     cluster = np.repeat(np.arange(12), 5)
     shift = rng.normal(size=12)[cluster] + 0.1 * rng.normal(size=60)
     table = _within(rng.normal(size=60), shift, cluster=cluster)
-    trial = make_trial(assignment={"method": "crossover", "cluster_by": "template"})
+    trial = make_trial(
+        assignment={"method": "crossover", "cluster_by": "template"},
+        analysis={"estimator": "paired"},
+    )
     row = _only(estimate(trial, table))
     means = pd.Series(shift).groupby(cluster).mean()
     assert row["df"] == pytest.approx(11)  # equal clusters: a t-test on the cluster means

@@ -122,7 +122,7 @@ def test_effects_agree_with_r(
 @pytest.mark.parametrize(
     ("data", "covariates"),
     [
-        ("crossed", ""),
+        ("crossed", ""),  # Wald's F, where equal variances are declared
         ("crossed", "x"),
         ("wide23", ""),
         ("wide23", "x"),
@@ -134,6 +134,8 @@ def test_effects_agree_with_r(
 def test_joint_tests_agree_with_r(make_trial: Any, golden: Any, data: str, covariates: str) -> None:
     frame = _numbers(golden(f"data_factorial_{data}"))
     more = {"covariates": ["x"]} if covariates else {}
+    if data in {"crossed", "wide23"} and not covariates:
+        more = {"estimator": "difference_in_means"}
     trial = _trial(make_trial, data, frame, **more)
     observations = _table(frame)
     made = companions(trial, observations, estimate(trial, observations))["factorial"]
@@ -145,6 +147,38 @@ def test_joint_tests_agree_with_r(make_trial: Any, golden: Any, data: str, covar
         ours = found.loc[{"A": "a", "B": "b", "A:B": f"a{TIMES}b"}[r["term"]]]
         for column in ("df_num", "df_den", "statistic", "p_value"):
             assert ours[column] == pytest.approx(float(r[column]), rel=1e-6), column
+
+
+@pytest.mark.parametrize("data", ["crossed", "wide23", "clustered"])
+def test_joint_tests_of_unequal_cells_and_of_clustered_units_agree_with_r(
+    make_trial: Any, golden: Any, data: str
+) -> None:
+    name = "within" if data == "clustered" else data
+    frame = _numbers(golden(f"data_factorial_{name}"))
+    trial = _trial(make_trial, name, frame)
+    if data == "clustered":
+        design = {"method": "crossover", "cluster_by": "cluster"}
+        trial = make_trial(arms=trial.arms, assignment=design, analysis=trial.analysis)
+    observations = _table(frame)
+    made = companions(trial, observations, estimate(trial, observations))["factorial"]
+    found, expected = made.set_index("term"), golden("joint_tests")
+    for _, r in expected[expected["data"] == data].iterrows():
+        if r["term"] != "cells":
+            ours = found.loc[str(r["term"]).replace(" x ", TIMES)]
+            for column in ("df_num", "df_den", "statistic", "p_value"):
+                assert ours[column] == pytest.approx(float(r[column]), rel=1e-6), column
+
+
+def test_all_differences_together_are_welchs_one_way_test(golden: Any) -> None:
+    expected = golden("joint_tests").set_index(["data", "term"])
+    for data in ("crossed", "wide23"):
+        frame = _numbers(golden(f"data_factorial_{data}"))
+        cell = frame["a"] * (frame["b"].max() + 1) + frame["b"]
+        k = int(cell.max()) + 1
+        model = independent(frame["y"].to_numpy(float), cell.to_numpy(), k)
+        found, r = model.wald(np.eye(k)[1:] - np.eye(k)[0]), expected.loc[(data, "cells")]
+        for column in ("df_num", "df_den", "statistic", "p_value"):
+            assert getattr(found, column) == pytest.approx(float(r[column]), rel=1e-8), column
 
 
 # ---- with two arms they are the estimators of two arms ------------------------------------------

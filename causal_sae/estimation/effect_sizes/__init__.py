@@ -35,7 +35,7 @@ from causal_sae.estimation.effect_sizes.standardised_means import (
     of_hedges_g,
     of_hedges_g_av,
     small_sample_factor,
-    too_skewed,
+    unproved,
 )
 from causal_sae.estimation.inference import Estimate
 from causal_sae.estimation.sample import Sample
@@ -88,7 +88,7 @@ def effect_size(
 
     ``auto`` is ``risk_difference`` for outcomes of 0 and 1, ``cohen_dz`` for pairs,
     ``hedges_g_av`` for two independent arms, ``hedges_g`` where the analysis adjusts; it has no
-    interval where the values are too skewed for one. An outcome that the kind wanted is not for
+    interval where the values may be too skewed for one. An outcome that the kind wanted is not for
     gets what ``auto`` takes.
 
     Parameters
@@ -114,8 +114,7 @@ def effect_size(
     kind = KINDS.get(wanted)
     if kind is None or not _suits(kind, analysis):
         size = KINDS[_automatic(analysis)].of(analysis)
-        skewed = too_skewed(size.kind, sample) is not None
-        return replace(size, low=np.nan, high=np.nan) if skewed else size
+        return replace(size, low=np.nan, high=np.nan) if unproved(size.kind, sample) else size
     return kind.of(analysis)
 
 

@@ -31,6 +31,8 @@ class Estimator:
     margin_fit: Fit | None = None
     """How it is made where a margin is tested, so that each limit has to hold alone; default: as
     ever."""
+    few_fit: Fit | None = None
+    """How ``auto`` makes it where clusters are few; default: as ever."""
     stratum: Literal["all", "exposed"] = "all"
     """Whose effect it estimates: every unit's, or that of the units on which the feature fires."""
     applies: Callable[[Sample], bool] | None = None

@@ -50,6 +50,7 @@ from causal_sae.estimation.skewness import (
     cumulant_of_sum,
     cumulants_of_difference,
     widest,
+    with_fractions,
 )
 
 
@@ -153,11 +154,11 @@ def _stratum(sample: Sample, share: float, alpha: float, shrunken: float) -> Str
     parts = OF_UNITS[hall.base(sample)](sample)
     if not within:
         thirds = cumulants_of_difference(parts[sample.treated], parts[~sample.treated], shrunken)
-        return Stratum(share, effect, thirds)
+        return Stratum(share, effect, with_fractions(thirds, shrunken))
     left = _not_drawn(sample, share)
     effect = replace(effect, std_error=effect.std_error * np.sqrt(left))
     third = cumulant_of_sum(parts[sample.treated], shrunken)
-    return Stratum(share, effect, (third * left**1.5,))
+    return Stratum(share, effect, with_fractions((third * left**1.5,), shrunken))
 
 
 def _not_drawn(sample: Sample, share: float) -> float:

@@ -27,6 +27,7 @@ from causal_sae.estimation.skewness import (
     cumulants_of_difference,
     skewness_flags,
     widest,
+    with_fractions,
 )
 
 BASES: dict[str, Fit] = {
@@ -99,8 +100,9 @@ def _thirds(sample: Sample, found: Estimate, shrunken: float) -> tuple[float, ..
         return ()
     parts = OF_UNITS[base(sample)](sample)
     if within_units(sample) or "matched_pairs" in found.flags:
-        return (cumulant_of_sum(parts[sample.treated], shrunken),)
-    return cumulants_of_difference(parts[sample.treated], parts[~sample.treated], shrunken)
+        return with_fractions((cumulant_of_sum(parts[sample.treated], shrunken),), shrunken)
+    both = cumulants_of_difference(parts[sample.treated], parts[~sample.treated], shrunken)
+    return with_fractions(both, shrunken)
 
 
 ESTIMATOR = Estimator(

@@ -25,7 +25,13 @@ from causal_sae.estimation.estimators import paired
 from causal_sae.estimation.estimators.base import Estimator
 from causal_sae.estimation.inference import Estimate
 from causal_sae.estimation.sample import Sample, Vector, differences, exposed_units
-from causal_sae.estimation.skewness import ONE_SIDED, SHRUNKEN, limits, third_cumulant
+from causal_sae.estimation.skewness import (
+    ONE_SIDED,
+    SHRUNKEN,
+    third_cumulant,
+    widest,
+    with_fractions,
+)
 
 Interval = tuple[float, float]
 
@@ -79,7 +85,8 @@ def _product(among: Vector, n: int, alpha: float, shrunken: float = SHRUNKEN) ->
     """
     m, share = len(among), len(among) / n
     mean, error = float(among.mean()), float(among.std(ddof=1) / np.sqrt(m))
-    effect = limits(mean, error, m - 1, third_cumulant(among, shrunken), alpha)
+    thirds = with_fractions((third_cumulant(among, shrunken),), shrunken)
+    effect = widest(mean, error, m - 1, thirds, alpha)
     low, high = combined(share, wilson(m, n, alpha), mean, (effect.low, effect.high))
     variance = (share * error) ** 2 + mean**2 * share * (1 - share) / n
     return Estimate(

@@ -5,7 +5,8 @@ options(digits = 17)
 data <- function(name) read.csv(paste0("data_", name, ".csv"))
 
 transform_t <- function(t, g) t + g * t^2 / 3 + g^2 * t^3 / 27 + g / 6
-limits <- function(estimate, se, df, thirds, alpha) {
+limits <- function(estimate, se, df, thirds, alpha, k) {
+  if (k == 60) thirds <- c(thirds, thirds / 2, thirds / 4)
   inverse <- function(q, g) uniroot(function(t) transform_t(t, g) - q, c(-1e3, 1e3), tol = 1e-13)$root
   q <- qt(1 - alpha / 2, df)
   gammas <- thirds / se^3
@@ -24,7 +25,7 @@ of_shape <- function(res1, res0, s1, s0, k) {      # residuals and standard devi
     ((s1 * pooled)^1.5 / n^2 - (s0 * pooled)^1.5 / m^2)
 }
 mean_of <- function(d, alpha, k) {
-  limits(mean(d), sd(d) / sqrt(length(d)), length(d) - 1, of_mean(d, k), alpha)
+  limits(mean(d), sd(d) / sqrt(length(d)), length(d) - 1, of_mean(d, k), alpha, k)
 }
 welch <- function(y, z, alpha, k) {
   a <- y[z == 1]; b <- y[z == 0]
@@ -33,7 +34,7 @@ welch <- function(y, z, alpha, k) {
   longer <- function(v) (v - mean(v)) * sqrt(length(v) / (length(v) - 1))
   own <- of_mean(a, k) - of_mean(b, k)
   shape <- of_shape(longer(a), longer(b), sd(a), sd(b), k)
-  limits(mean(a) - mean(b), unname(t$stderr), unname(t$parameter), c(own, shape), alpha)
+  limits(mean(a) - mean(b), unname(t$stderr), unname(t$parameter), c(own, shape), alpha, k)
 }
 regression <- function(model, alpha, k, z, type) {
   x <- model.matrix(model); h <- hatvalues(model); e <- residuals(model)
@@ -44,14 +45,14 @@ regression <- function(model, alpha, k, z, type) {
   r1 <- one * length(one); r0 <- -zero * length(zero)
   shape <- of_shape(r1, r0, sqrt(mean(r1^2)), sqrt(mean(r0^2)), k)
   limits(unname(coef(model)["z"]), sqrt(sum(part^2)), df.residual(model),
-         c(cube(one) + cube(zero), shape), alpha)
+         c(cube(one) + cube(zero), shape), alpha, k)
 }
 
 cases <- list()
-for (k in c(10, 25)) {
+for (k in c(10, 60)) {
   alpha <- if (k == 10) 0.05 else 0.1
   add <- function(name, found) {
-    cases[[length(cases) + 1]] <<- data.frame(case = name, one_sided = k == 25, alpha = alpha, t(found))
+    cases[[length(cases) + 1]] <<- data.frame(case = name, one_sided = k == 60, alpha = alpha, t(found))
   }
   for (name in c("sleep", "paired")) {
     d <- data(name); d <- d[order(d$unit), ]

@@ -38,9 +38,10 @@ FLAGS: dict[str, str] = {
     "nothing of: the limits are further out on the side of the long tail (Hall 1992). Where an arm "
     "has fewer than about 20 such units even they can leave out 6% to 8%, not 5%.",
     "hc3": "Blocks with one unit of an arm are few, so the standard error is HC3's, not HC2's.",
-    "unequal_spread": "One arm's standard deviation is this many times the other's, and the effect "
-    "size's interval pools them: it can cover less than it says. The estimate's own interval does "
-    "not; nor does `effect_size: glass_delta`.",
+    "unequal_spread": "One arm's standard deviation is this many times the other's, and what pools "
+    "them can be wrong more often than it says: the intervals of `hedges_g` and `cohen_d`, and the "
+    "rank-sum test of `mann_whitney` and its interval. `welch`, `hall`, `effect_size: hedges_g_av` "
+    "and `glass_delta` do not pool.",
     "unequal_cells": "One cell's standard deviation is this many times another's and some cells "
     "have fewer than 30 units: Wald's joint F can reject too often (8% at nominal 5%). The single "
     "effects' tests hold, and so does the joint test without covariates and blocks.",

@@ -15,7 +15,7 @@ from benchmarks.calibration.plain import LOGNORMAL_MEAN, LOGNORMAL_SD
 from benchmarks.calibration.verdicts import verdict
 from benchmarks.calibration.world import World
 from causal_sae.estimation.effect_sizes import KINDS, effect_size
-from causal_sae.estimation.effect_sizes.standardised_means import spread_flags
+from causal_sae.estimation.effect_sizes.standardised_means import size_flags
 from causal_sae.estimation.estimators import ESTIMATORS
 from causal_sae.estimation.sample import complete_pairs
 from causal_sae.randomness import generator
@@ -167,5 +167,5 @@ def _outside(cell: SizeCell, effect: bool, truth: float, repetitions: int) -> Ou
         size = effect_size(sample, fitted, cell.world.structure, ALPHA, wanted)
         if size.kind == cell.kind and not (np.isnan(size.low) or np.isnan(size.high)):
             found[i] = float(not size.low <= truth <= size.high)
-        flags.append((*fitted.flags, *spread_flags(size, sample)))
+        flags.append((*fitted.flags, *size_flags(size, sample)))
     return found, flags

@@ -14,7 +14,7 @@ from causal_sae.estimation import pool, rerandomized
 from causal_sae.estimation.choice import check_analysis, choose, choose_for, structure
 from causal_sae.estimation.contrasts import Contrast, analysed, exposed_stratum, unit_values
 from causal_sae.estimation.effect_sizes import declared_size, effect_size
-from causal_sae.estimation.effect_sizes.standardised_means import spread_flags
+from causal_sae.estimation.effect_sizes.standardised_means import size_flags
 from causal_sae.estimation.finite_population import is_known, known_effect
 from causal_sae.estimation.guardrails import (
     against_margin,
@@ -181,7 +181,7 @@ def _shape_flags(estimator: Estimator, size: EffectSize, sample: Sample) -> tupl
     students: tuple[str, ...] = ()
     if estimator.students:
         students = (*skewness_flags(sample), *few_differences(sample))
-    return tuple(dict.fromkeys((*students, *spread_flags(size, sample))))
+    return tuple(dict.fromkeys((*students, *size_flags(size, sample))))
 
 
 def _combined(trial: Trial, row: dict[str, object]) -> dict[str, object]:

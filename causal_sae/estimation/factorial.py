@@ -13,10 +13,10 @@ from causal_sae import flags as codes
 from causal_sae.estimation.arm_means import UNTESTED, ArmMeans
 from causal_sae.estimation.arm_models import fit_means
 from causal_sae.estimation.contrasts import unit_values
-from causal_sae.estimation.effect_sizes.standardised_means import FAR_APART
 from causal_sae.estimation.finite_population import is_known
 from causal_sae.estimation.linear_contrasts import weights_of
 from causal_sae.estimation.several_arms import Arms, several_arms
+from causal_sae.estimation.spread import spread_ratio
 from causal_sae.spec.combinations import ORDERS, TIMES, cells, factorial_effects
 
 if TYPE_CHECKING:
@@ -84,11 +84,10 @@ def _of_outcome(
 
 def _unequal(arms: Arms) -> tuple[str, ...]:
     """A warning that Wald's F trusts the variances of small cells with unequal spreads."""
-    y = arms.sample.outcome
-    spreads = [float(y[arms.arm == a].std(ddof=1)) for a in np.flatnonzero(arms.counts > 1)]
-    low, high = min(spreads, default=0.0), max(spreads, default=0.0)
-    small = bool(arms.counts.min() < ENOUGH)
-    return (f"unequal_cells:{high / low:.1f}",) if small and high >= FAR_APART * low > 0 else ()
+    if arms.counts.min() >= ENOUGH:
+        return ()
+    ratio = spread_ratio([arms.sample.outcome[arms.arm == a] for a in range(len(arms.names))])
+    return () if ratio is None else (f"unequal_cells:{ratio:.1f}",)
 
 
 def terms(trial: Trial, arms: Arms) -> dict[str, Matrix]:

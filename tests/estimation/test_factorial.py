@@ -169,6 +169,22 @@ def test_joint_tests_of_unequal_cells_and_of_clustered_units_agree_with_r(
                 assert ours[column] == pytest.approx(float(r[column]), rel=1e-6), column
 
 
+@pytest.mark.parametrize(("spread", "warned"), [(3.0, True), (1.0, False)])
+def test_walds_test_warns_of_small_cells_that_spread_differently(
+    make_trial: Any, spread: float, warned: bool
+) -> None:
+    rng = np.random.default_rng(1)
+    cell = np.repeat(np.arange(4), 12)
+    frame = pd.DataFrame({"a": cell // 2, "b": cell % 2, "x": rng.normal(size=48)})
+    frame["y"] = rng.normal(size=48) * np.where(cell == 0, spread, 1.0)
+    for covariates in ([], ["x"]):
+        trial = _trial(make_trial, "crossed", frame, covariates=covariates)
+        observations = _table(frame)
+        made = companions(trial, observations, estimate(trial, observations))["factorial"]
+        told = made["flags"].str.contains("unequal_cells").any()
+        assert told == (warned and bool(covariates))
+
+
 def test_all_differences_together_are_welchs_one_way_test(golden: Any) -> None:
     expected = golden("joint_tests").set_index(["data", "term"])
     for data in ("crossed", "wide23"):

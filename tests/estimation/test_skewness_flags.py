@@ -99,6 +99,27 @@ def test_pooled_effect_sizes_warn_of_arms_that_spread_differently(
     }
     warned = {kind for kind, cell in flags.items() if "unequal_spread:" in cell}
     assert warned == {"hedges_g", "cohen_d"}
+    ranks = make_trial(analysis={"estimator": "mann_whitney", "effect_size": "cliff_delta"})
+    assert "unequal_spread:" in _flags(ranks, table)
+
+
+def test_few_differences_are_told_where_students_t_rests_on_them(
+    make_trial: Any, make_observations: Any
+) -> None:
+    rng = np.random.default_rng(6)
+    for n, few in ((19, True), (20, False)):
+        units = [f"u{i:02d}" for i in range(n)]
+        table = make_observations(rng.normal(size=2 * n), ["treated"] * n + ["control"] * n)
+        table["unit_id"] = [*units, *units]
+        crossover = {"assignment": {"method": "crossover"}}
+        student = make_trial(**crossover, analysis={"estimator": "paired", "effect_size": "cles"})
+        auto = make_trial(**crossover)
+        ranks = make_trial(**crossover, analysis={"estimator": "wilcoxon", "effect_size": "cles"})
+        assert (f"few_differences:{n}" in _flags(student, table)) is few
+        assert (f"few_differences:{n}" in _flags(auto, table)) is few
+        assert "few_differences" not in _flags(ranks, table)
+        row = estimate(auto, table).iloc[0]
+        assert np.isnan(row["effect_size_low"]) == few or "skewed_values" in row["flags"]
 
 
 def _flags(trial: Any, table: Any) -> str:

@@ -14,9 +14,8 @@ from causal_sae.estimation.effect_sizes.base import Analysed, EffectSize, missin
 from causal_sae.estimation.effect_sizes.noncentral_t import noncentrality_interval
 from causal_sae.estimation.sample import Sample, Vector, differences
 from causal_sae.estimation.skewness import few_differences, skewness
+from causal_sae.estimation.spread import spread_flags
 
-FAR_APART = 2.0
-"""From this ratio of the arms' standard deviations on, pooling them is warned of."""
 TOO_SKEWED = 2.0
 """From this skewness of the values on, no interval of their standard deviation can be trusted: of
 50 lognormal differences that of d_z left out 14%."""
@@ -78,7 +77,7 @@ def pooled_sd(treatment: Vector, reference: Vector) -> tuple[float, float]:
     return float(np.sqrt(squares / df)), float(df)
 
 
-def spread_flags(size: EffectSize, sample: Sample) -> tuple[str, ...]:
+def size_flags(size: EffectSize, sample: Sample) -> tuple[str, ...]:
     """Warnings about the interval of a standardised effect.
 
     ``unequal_spread`` where it pools standard deviations that are far apart; ``skewed_values``
@@ -96,20 +95,14 @@ def spread_flags(size: EffectSize, sample: Sample) -> tuple[str, ...]:
     skewed = too_skewed(size.kind, sample, UNPROVED if without else TOO_SKEWED)
     found = () if skewed is None else (f"skewed_values:{skewed:.1f}",)
     few = few_differences(sample) if size.kind.startswith("cohen_dz") else ()
-    return (*found, *few, *_unequal(size.kind, sample))
+    pooled = spread_flags(sample.arms) if size.kind in {"hedges_g", "cohen_d"} else ()
+    return (*found, *few, *pooled)
 
 
 def unproved(kind: str, sample: Sample) -> bool:
     """Whether values are too skewed, or too few to tell, for ``auto`` to give an interval."""
     few = kind.startswith("cohen_dz") and bool(few_differences(sample))
     return few or too_skewed(kind, sample, UNPROVED) is not None
-
-
-def _unequal(kind: str, sample: Sample) -> tuple[str, ...]:
-    if kind not in {"hedges_g", "cohen_d"} or min(map(len, sample.arms)) < 2:
-        return ()
-    low, high = sorted(float(arm.std(ddof=1)) for arm in sample.arms)
-    return (f"unequal_spread:{high / low:.1f}",) if high >= FAR_APART * low > 0 else ()
 
 
 def too_skewed(kind: str, sample: Sample, limit: float = TOO_SKEWED) -> float | None:

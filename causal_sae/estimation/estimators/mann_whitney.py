@@ -22,6 +22,7 @@ from scipy import stats
 from causal_sae.estimation.estimators.base import Estimator
 from causal_sae.estimation.inference import Estimate, unknown
 from causal_sae.estimation.sample import Sample, Vector
+from causal_sae.estimation.spread import spread_flags
 
 EXACT = 50
 """Below this many units in each arm the exact distribution is used, as in R."""
@@ -40,7 +41,8 @@ def fit(sample: Sample, alpha: float) -> Estimate:
         return Estimate(0.0, 0.0)
     statistic, p_value = _test(treatment, reference, "two-sided")
     low, high = _interval(treatment, reference, alpha)
-    flags = ("hodges_lehmann", *(("no_interval",) if np.isnan(low) else ()))
+    told = ("no_interval",) if np.isnan(low) else ()
+    flags = ("hodges_lehmann", *told, *spread_flags(sample.arms))
     return Estimate(
         shift(treatment, reference),
         np.nan,

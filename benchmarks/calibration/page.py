@@ -20,6 +20,8 @@ PLAIN = frozenset(
     }
 )
 """Flags that say how an estimate was made; the others warn."""
+OF_SIZES = frozenset({"skewed_values"})
+"""Flags of the effect size beside an estimate, which the estimates' rows leave out."""
 OFTEN = 0.5
 """A flag warns of a cell when it is raised on at least this share of its samples."""
 
@@ -120,8 +122,20 @@ def fails(table: pd.DataFrame) -> pd.Series:
 
 def warnings_of(flags: str) -> list[str]:
     """The flags of a cell that warn, on at least half of its samples."""
-    raised = [part.rsplit(" ", 1) for part in flags.split("; ") if part]
-    return [code for code, share in raised if float(share) >= OFTEN and code not in PLAIN]
+    return [code for code, share in _raised(flags) if share >= OFTEN and code not in PLAIN]
+
+
+def _raised(flags: str) -> list[tuple[str, float]]:
+    parts = [part.rsplit(" ", 1) for part in flags.split("; ") if part]
+    return [(code, float(share)) for code, share in parts]
+
+
+def _own_flags(row: dict[str, object]) -> str:
+    """The flags of a row, without those that are about something else."""
+    if row["part"] == "effect size":
+        return str(row["flags"])
+    kept = [one for one in _raised(str(row["flags"])) if one[0] not in OF_SIZES]
+    return "; ".join(f"{code} {share:.2f}" for code, share in kept)
 
 
 def unwarned(table: pd.DataFrame) -> pd.DataFrame:
@@ -174,7 +188,7 @@ def _failures(table: pd.DataFrame) -> str:
         "| --- | --- | --- | ---: | ---: | --- | --- |",
     ]
     for row in failing.to_dict("records"):
-        warned = ", ".join(f"`{code}`" for code in warnings_of(row["flags"])) or "none"
+        warned = ", ".join(f"`{code}`" for code in warnings_of(_own_flags(row))) or "none"
         lines.append(
             f"| {_what(row)} | {row['structure']} | {row['world']} "
             f"| {_rate(row, 'type_1')} | {_rate(row, 'non_coverage')} "
@@ -241,7 +255,7 @@ def _line(row: dict[str, object]) -> str:
     return (
         f"| `{row['subject']}`{star} | {row['structure']} | {row['world']} "
         f"| {_rate(row, 'type_1')} | {_rate(row, 'non_coverage')} | {power} "
-        f"| {f'{missing:.1%}' if missing > 0 else ''} | {row['flags']} |"
+        f"| {f'{missing:.1%}' if missing > 0 else ''} | {_own_flags(row)} |"
     )
 
 

@@ -110,6 +110,7 @@ class Host:
         # Models with relative positions take none.
         self._counts = "position_ids" in names
         self._blocks = self._module(hook.module.partition(f".{hook.layer}")[0])
+        self._head = self._unembedding()
         at = self.written
         self._site = self._module(at.module)
         self._bypass = None if at.bypass is None else self._module(at.bypass)
@@ -125,10 +126,23 @@ class Host:
             module = module[int(part)] if part.isdigit() else getattr(module, part)
         return module
 
+    def _unembedding(self) -> Any:
+        """The module that turns the last hidden states into logits; None where there is none."""
+        wanted, network = self.model.network.get_output_embeddings(), self.model.network
+        paths = (path for path, module in network.named_modules() if module is wanted)
+        path = None if wanted is None else next(paths, None)
+        return None if path is None else self._module(path)
+
     def plain(self, ids: Tensor, keep: int) -> Tensor:
         """The logits of the bare model, ``[P, keep, vocabulary]``, without nnsight: the oracle."""
-        with torch.no_grad():
-            out = self.model.network(**self._inputs(ids), use_cache=False, logits_to_keep=keep)
+        head = self.model.network.get_output_embeddings()
+        handle = None if head is None else head.register_forward_pre_hook(_together)
+        try:
+            with torch.no_grad():
+                out = self.model.network(**self._inputs(ids), use_cache=False, logits_to_keep=keep)
+        finally:
+            if handle is not None:
+                handle.remove()
         return out.logits  # type: ignore[no-any-return]
 
     def read(self, ids: Tensor, memory: Memory | None = None) -> Halfway:
@@ -175,6 +189,7 @@ class Host:
             Later hooks whose activations are wanted too, in the order of the forward pass.
         """
         tree, blocks, site, hook = self._tree, self._blocks, self._site, self.written
+        head = self._head
         bypass, moved = self._bypass, activation - at.written
         skipped = self.skipped
         replace = not (self._on_stream and skipped > 0)
@@ -194,6 +209,8 @@ class Host:
             for name, module, point in later:
                 # Falcon's blocks go on to write into what their MLP gave them.
                 watched[name] = _value(module, point, rows).clone().save()
+            if head is not None:
+                head.input = head.input.contiguous()
             logits = tree.output.logits.save()
         return Finish(logits, watched)
 
@@ -331,6 +348,11 @@ class Host:
         """The residual stream as a block returns it."""
         index = self.hook.block_index
         return stream if index is None else (*(None,) * index, stream, None)
+
+
+def _together(_head: torch.nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The hidden states in one piece, so that the unembedding is read once and not row by row."""
+    return (given[0].contiguous(), *given[1:])
 
 
 def site_of(hook: HookPoint) -> str:

@@ -137,7 +137,7 @@ class Laboratory:
         SAEError
             When the activation at the hook is not as wide as the SAE.
         """
-        pair, ids = self._pair(prompts)
+        pair, ids = self.pair(prompts)
         for prompt, logits in zip(pair, self.host.plain(ids, 1), strict=True):
             if not bool(torch.isfinite(logits).all()):
                 raise not_finite(prompt.unit_id)
@@ -154,7 +154,7 @@ class Laboratory:
         """
         if self.trial.positions in ("all", "prompt"):
             return self, []
-        gate = check_late(self.host, self._pair(prompts)[1])
+        gate = check_late(self.host, self.pair(prompts)[1])
         return replace(self, late=gate.status == "pass"), [gate]
 
     def choose_readout(
@@ -164,7 +164,7 @@ class Laboratory:
 
         There is no gate where an outcome needs the probabilities of the whole vocabulary.
         """
-        pair, ids = self._pair(prompts)
+        pair, ids = self.pair(prompts)
         read = [metric for metric in metrics.values() if isinstance(metric, Metric)]
         units = [prompt.unit_id for prompt in pair]
         tokens = tokens_read(read, units) if read else None
@@ -173,7 +173,7 @@ class Laboratory:
         gate = check_readout(self.host, ids, torch.tensor(tokens, device=ids.device))
         return replace(self, narrow=gate.status == "pass"), [gate]
 
-    def _pair(self, prompts: Sequence[Prompt]) -> tuple[list[Prompt], Tensor]:
+    def pair(self, prompts: Sequence[Prompt]) -> tuple[list[Prompt], Tensor]:
         """Two prompts of one length, the middle one, and their token ids."""
         by_length = sorted(prompts, key=lambda p: (len(p.tokens), p.unit_id))
         middle = by_length[len(by_length) // 2]

@@ -48,10 +48,17 @@ def _measure(model: LanguageModel, arguments: argparse.Namespace) -> None:
             last = place == "middle" and arms in arguments.elsewhere
             for each in (case, case.lasting()) if last else (case,):
                 found = measured(each, ways, arguments.rounds, draw)
+                tables = [_without(table, place, each) for table in tables]
                 tables.append(found.assign(place=place, threads=arguments.threads))
                 said = f"{place} layer ({layer}), {arms} arms, last token only: {each.last}"
                 print(said, flush=True)
                 pd.concat(tables, ignore_index=True).to_csv(RESULTS, index=False)
+
+
+def _without(table: pd.DataFrame, place: str, case: Case) -> pd.DataFrame:
+    """The results of other cases."""
+    same = (table["place"] == place) & (table["arms"] == case.arms) & (table["last"] == case.last)
+    return table[~same]
 
 
 def _arguments() -> argparse.Namespace:
@@ -61,7 +68,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--elsewhere",
         type=int,
-        nargs="+",
+        nargs="*",
         default=[1, 2, 8, 32],
         help="arms at early and late layers, and for edits of the last token only",
     )

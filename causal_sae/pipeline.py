@@ -87,7 +87,8 @@ def run_trial(
     workers:
         For ``backend="ray"``: how many processes hold a model each; default: one a GPU.
     address:
-        For ``backend="ray"``: of a cluster that is running; default: one on this machine.
+        For ``backend="ray"``: of a cluster that is running; default: one on this machine. For
+        ``backend="ndif"``: of the service; ``local`` tries the remote path in this process.
     console:
         Where progress is shown; default: standard error.
 

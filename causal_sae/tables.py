@@ -332,6 +332,14 @@ COMPANIONS: dict[str, Companion] = {
         "values are. The interval runs from the lower limit of the one analysis to the upper "
         "limit of the other, and holds the whole range with at least its level.",
     ),
+    "writing_noise": Companion(
+        "Noise of writing",
+        "Samples of text are nested in prompts, which are the units. How much the effects (or, in "
+        "parallel arms, the values) of prompts vary by themselves, how much samples of one prompt "
+        "vary, and which share of the variance of the difference between the arms the writing is. "
+        "The last columns tell what more samples would gain: the standard error with twice as many "
+        "and with endless ones, over that of now. Blocks and covariates are left out of account.",
+    ),
     "supplementary": Companion(
         "Supplementary analyses",
         "The same contrasts by further estimators, as declared. They are not corrected for "

@@ -21,6 +21,7 @@ FILES: dict[str, str] = {
     "Not written where every unit is in every arm.",
     "tables/*.csv": "Tables beside the effects, each only where it has something to say: "
     "`missingness.csv` (what is missing, why, and how far it could move the effect), "
+    "`writing_noise.csv` (how much of the uncertainty is the noise of sampled text), "
     "`supplementary.csv` (the contrasts by further estimators), `order_effects.csv` (whether the "
     "order of a unit's arms mattered), `true_discoveries.csv` (how many effects are real, at "
     "least), `factorial.csv` (joint tests of factors and interactions), `dose_response.csv` "

@@ -14,10 +14,14 @@ from causal_sae.saes import load_sae
 from causal_sae.saes.features.store import stored_features
 from causal_sae.spec.files import check_files
 from causal_sae.spec.loading import load_trial_file
+from causal_sae.steering.save import SWEPT
+from causal_sae.steering.session import openers
 
 ROOT = Path(__file__).resolve().parents[1]
 PACK = ROOT / "packs" / "smollm2-layer8"
-TRIALS = sorted((ROOT / "trials").glob("*/trial.yaml"))
+SAVED = ROOT / "trials" / "golden-gate" / "trial.yaml"
+"""Written by ``steer --save``: on openings of no topic, not on passages of documents."""
+TRIALS = sorted(set((ROOT / "trials").glob("*/trial.yaml")) - {SAVED})
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +45,16 @@ def test_no_document_is_in_both_halves(path):
     assert not set(discovery["document"]) & set(confirmation["document"])
     assert not confirmation["text"].duplicated().any()
     assert not set(discovery["text"]) & set(confirmation["text"])
+
+
+def test_the_saved_trial_is_valid_and_leaves_the_sweep_its_prompts(pack):
+    declared = load_trial_file(SAVED)
+    summary = check_files(declared)
+    assert summary is not None
+    assert summary.units == len(openers()) - SWEPT
+    pack.check_features(focal_features(declared.trial))
+    texts = pd.read_csv(SAVED.parent / "prompts.csv")["text"]
+    assert list(texts) == openers()[SWEPT:]
 
 
 def test_every_ready_trial_is_here():

@@ -12,7 +12,7 @@ import torch
 from benchmarks.executor import figure, page
 from benchmarks.executor.case import Case
 from benchmarks.executor.measure import measured
-from benchmarks.executor.ways import WAYS
+from benchmarks.executor.ways import every_way
 from causal_sae.execution.model import LanguageModel, load_model
 from causal_sae.spec.sources import ModelSpec
 
@@ -37,7 +37,8 @@ def main() -> None:
 
 def _measure(model: LanguageModel, arguments: argparse.Namespace) -> None:
     """Measure case by case; each is saved when it is done."""
-    draw, tables = np.random.default_rng(1), []
+    draw, ways = np.random.default_rng(1), every_way()
+    tables = [pd.read_csv(RESULTS)] if arguments.add else []
     depth = int(model.text_config.num_hidden_layers)
     places = {"middle": depth // 2 - 1, "early": depth // 6 - 1, "late": 5 * depth // 6 - 1}
     for place, layer in places.items():
@@ -46,11 +47,18 @@ def _measure(model: LanguageModel, arguments: argparse.Namespace) -> None:
             case = Case(model, layer, arms, prompts, arguments.tokens)
             last = place == "middle" and arms in arguments.elsewhere
             for each in (case, case.lasting()) if last else (case,):
-                found = measured(each, WAYS, arguments.rounds, draw)
+                found = measured(each, ways, arguments.rounds, draw)
+                tables = [_without(table, place, each) for table in tables]
                 tables.append(found.assign(place=place, threads=arguments.threads))
                 said = f"{place} layer ({layer}), {arms} arms, last token only: {each.last}"
                 print(said, flush=True)
                 pd.concat(tables, ignore_index=True).to_csv(RESULTS, index=False)
+
+
+def _without(table: pd.DataFrame, place: str, case: Case) -> pd.DataFrame:
+    """The results of other cases."""
+    same = (table["place"] == place) & (table["arms"] == case.arms) & (table["last"] == case.last)
+    return table[~same]
 
 
 def _arguments() -> argparse.Namespace:
@@ -60,7 +68,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--elsewhere",
         type=int,
-        nargs="+",
+        nargs="*",
         default=[1, 2, 8, 32],
         help="arms at early and late layers, and for edits of the last token only",
     )
@@ -68,6 +76,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--tokens", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--add", action="store_true", help="to the results that are there")
     parser.add_argument("--page", action="store_true", help="write the page of what is there")
     return parser.parse_args()
 

@@ -13,6 +13,7 @@ from causal_sae.execution.batches import Batch, Job
 from causal_sae.execution.bench import Bench
 from causal_sae.execution.hook_points import resolve
 from causal_sae.execution.host import Host
+from causal_sae.execution.metrics.logit_diff import LogitDiff
 from causal_sae.execution.model import LanguageModel
 from causal_sae.execution.sequences import Prompt, TokenSequence
 from causal_sae.execution.treatments import Treatment
@@ -21,6 +22,8 @@ from causal_sae.saes.sae import SAE, build
 from causal_sae.saes.weights import Weights
 
 DOSE = 8.0
+PAIR = (11, 7000)
+"""The tokens that a difference of logits compares, in a vocabulary that has them."""
 FEATURES = 4096
 
 
@@ -81,6 +84,20 @@ class Case:
         host = Host(self.model, resolve(self.hook, self.model.family))
         directions = self.sae.direction(range(FEATURES))
         return Bench(host, self.sae, directions, seed=1, skip_sinks=False, late=self.last)
+
+    @property
+    def pair(self) -> tuple[int, int]:
+        """:data:`PAIR`, within the model's vocabulary."""
+        size = int(self.model.text_config.vocab_size)
+        return PAIR[0], min(PAIR[1], size - 1)
+
+    @cached_property
+    def pair_bench(self) -> Bench:
+        """Ours, for a difference of two logits."""
+        first, second = self.pair
+        units = [job.sequence.unit_id for job in self.batch]
+        metric = LogitDiff(dict.fromkeys(units, first), dict.fromkeys(units, second))
+        return replace(self.bench, readers=(metric,))
 
     @cached_property
     def batch(self) -> Batch:

@@ -15,7 +15,18 @@ from matplotlib.axes import Axes
 from benchmarks.executor.measure import summary
 from benchmarks.executor.ways import WAYS
 
-COLOURS = ("#b2182b", "#333333", "#1b7837", "#7fbf7b", "#2166ac", "#67a9cf", "#8073ac")
+COLOURS = (
+    "#b2182b",
+    "#ef8a62",
+    "#333333",
+    "#999999",
+    "#1b7837",
+    "#7fbf7b",
+    "#2166ac",
+    "#67a9cf",
+    "#8073ac",
+)
+OTHERS = ("#e08214", "#c51b7d", "#8c510a")
 PANELS = {
     "All tokens edited, early layer": ("early", False),
     "middle layer": ("middle", False),
@@ -41,7 +52,8 @@ def draw(table: pd.DataFrame, path: Path) -> None:
 
 
 def _panel(axis: Axes, medians: pd.DataFrame, table: pd.DataFrame) -> None:
-    for colour, name in zip(COLOURS, WAYS, strict=True):
+    others = [name for name in medians["way"].unique() if name not in WAYS]
+    for colour, name in zip((*COLOURS, *OTHERS), (*WAYS, *others), strict=False):
         own = medians[medians["way"] == name].sort_values("arms")
         weight = 2.4 if name == "causal-sae" else 1.2
         axis.plot(own["arms"], own["of_bare"], "o-", color=colour, lw=weight, ms=4, label=name)

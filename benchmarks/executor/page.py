@@ -8,6 +8,7 @@ import pandas as pd
 
 from benchmarks.executor import measure
 from benchmarks.executor.measure import speedup
+from benchmarks.executor.peers import PEERS
 from benchmarks.executor.ways import WAYS
 
 NOTE = "<!-- Written by `python -m benchmarks.executor`. Do not edit by hand. -->\n\n"
@@ -27,20 +28,20 @@ def text(table: pd.DataFrame) -> str:
         "The same rows, every prompt untouched and under every arm, run in several ways. All give "
         "the same log-probabilities, which is checked before anything is timed. The ways take "
         "turns in random order, round after round; a ratio is within its round, and the median "
-        f"over {table['round'].nunique()} rounds is shown. Times are processor time on "
+        f"over {_rounds(table)} rounds is shown. Times are processor time on "
         f"{_plural(int(table['threads'].iloc[0]), 'core')} "
         "(SmolLM2-135M, float32, prompts of 16 tokens, at most 36 rows in a batch, a made-up SAE "
-        "of 4,096 features; other programs ran beside it). Causal-sae's time includes the SAE's "
+        "of 4,096 features). Causal-sae's time includes the SAE's "
         "encoding, the log-softmax in float64 and what it writes down of each edit; the others' "
         "only the forward pass and the edit.\n",
         "![Ratios by number of arms](../images/speed.png)\n",
         summary_list(table),
-        "The floor is the bare forward's time, times the share of its arithmetic that cannot be "
+        "The floor is a bare forward's time, times the share of its arithmetic that cannot be "
         "avoided: each prompt through the layers up to the hook, each row through those above it. "
         "Where only the last token is edited, each prompt runs all layers once, and each row its "
-        "last token. What causal-sae is above it is for the most part the unembedding of "
-        "the last tokens, a large matrix that is read for few rows: it takes longer than its "
-        "arithmetic says, and weighs most where little else is left to do. "
+        "last token. Transformers reads the unembedding once for every row when it computes the "
+        "last token's logits alone; read once for all rows (`bare forward, one head`) it is "
+        "faster, and the floor is of that. "
         '"MB added" is what a pass took beyond the memory '
         "that the process already held: next to nothing where earlier passes had left enough.\n",
     ]
@@ -50,11 +51,26 @@ def text(table: pd.DataFrame) -> str:
         parts.append(f"## {str(place).capitalize()} layer ({layer}), {what}\n\n{_rows(part)}")
     parts.append(
         "## The ways\n\n"
-        + "\n".join(f"- **{name}**: {way.says}." for name, way in WAYS.items())
-        + "\n\nRun it: `python -m benchmarks.executor`. TransformerLens, SAELens's hooked models, "
-        "pyvene and nnterp were not measured.\n"
+        + "\n".join(f"- **{name}**: {says}." for name, says in _said(table).items())
+        + "\n\nRun it: `python -m benchmarks.executor`; other libraries are measured where they "
+        "are installed. TransformerLens has no SmolLM2 on its list of models, so it was given the "
+        "configuration and these weights. nnterp 1.3 does not start with nnsight 0.8, and was not "
+        "measured.\n"
     )
     return "\n".join(parts)
+
+
+def _said(table: pd.DataFrame) -> dict[str, str]:
+    """What each way of the table is."""
+    ours = {name: way.says for name, way in WAYS.items()}
+    others = {name: says for name, (_, _, says) in PEERS.items()}
+    return {name: says for name, says in (ours | others).items() if name in set(table["way"])}
+
+
+def _rounds(table: pd.DataFrame) -> str:
+    counts = table.groupby(["last", "layer", "arms"])["round"].nunique()
+    least, most = int(counts.min()), int(counts.max())
+    return f"{least}" if least == most else f"{least} to {most}"
 
 
 def summary_list(table: pd.DataFrame) -> str:
@@ -79,10 +95,26 @@ def _lines(table: pd.DataFrame) -> list[str]:
         f"trace, {speedup(table, 'nnsight, arm by arm', **whole):.1f} times faster than a trace an "
         f"arm, {speedup(table, 'nnsight, invokes', **whole):.1f} times faster than an invoke an "
         f"arm, {speedup(table, 'PyTorch hook', **whole):.1f} times faster than a PyTorch hook.",
+        "Where the outcome is the difference of two logits: "
+        f"{speedup(table, 'nnsight', 'causal-sae, two logits', **whole):.1f} and "
+        f"{speedup(table, 'nnsight, arm by arm', 'causal-sae, two logits', **whole):.1f} times "
+        "faster than nnsight in one trace and by a trace an arm.",
+        *_peers(table, whole),
         f"Only the last token edited: {own.loc[True, 'of_bare']:.2f} of a bare forward; "
         f"{speedup(table, 'nnsight', **last):.1f} times faster than nnsight with all arms in one "
         "trace.",
     ]
+
+
+def _peers(table: pd.DataFrame, case: dict[str, object]) -> list[str]:
+    """How much faster than the other libraries that were measured."""
+    measured = set(table[(table["place"] == "middle") & (table["arms"] == 8)]["way"])
+    each = [
+        f"{speedup(table, name, **case):.1f} times faster than {name}"
+        for name in PEERS
+        if name in measured
+    ]
+    return [", ".join(each) + "."] if each else []
 
 
 def _rows(part: pd.DataFrame) -> str:
@@ -90,7 +122,7 @@ def _rows(part: pd.DataFrame) -> str:
         "| arms | way | ms | tokens/s | of the bare forward | of the floor | MB added |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    order = {name: place for place, name in enumerate(WAYS)}
+    order = {name: place for place, name in enumerate((*WAYS, *PEERS))}
     medians = measure.summary(part)
     medians = medians.assign(place=medians["way"].map(order)).sort_values(["arms", "place"])
     for row in medians.itertuples():

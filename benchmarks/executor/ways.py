@@ -10,6 +10,7 @@ from nnsight import NNsight, TransformersModel
 from torch import Tensor
 
 from benchmarks.executor.case import Case
+from benchmarks.executor.peers import installed
 from causal_sae.execution.forward import run_batch
 
 
@@ -24,6 +25,8 @@ class Way:
     """At which tokens the unembedding is computed: ``last`` or ``all``."""
     shared: bool = False
     """Whether the layers below the hook run once for all arms."""
+    pair: bool = False
+    """Whether it gives two tokens' logits alone, ``[rows, 2]``: those of ``case.pair``."""
 
 
 def ours(case: Case) -> Tensor:
@@ -31,11 +34,26 @@ def ours(case: Case) -> Tensor:
     return run_batch(case.bench, case.batch).reading.logprobs[:, 0]
 
 
+def ours_pair(case: Case) -> Tensor:
+    """The same where the outcome is a difference of two logits."""
+    return run_batch(case.pair_bench, case.batch).reading.logprobs[:, 0]
+
+
 def bare(case: Case) -> Tensor:
     """The forward pass of the same rows, without any edit."""
     with torch.no_grad():
         ids = case.ids.repeat_interleave(1 + case.arms, 0)
         return case.model.network(**positions(ids), use_cache=False, logits_to_keep=1).logits[:, 0]
+
+
+def bare_at_once(case: Case) -> Tensor:
+    """The same, with the unembedding read once for all rows and not row by row."""
+    head = case.model.network.get_output_embeddings()
+    handle = head.register_forward_pre_hook(lambda _m, given: (given[0].contiguous(),))
+    try:
+        return bare(case)
+    finally:
+        handle.remove()
 
 
 def hooks(case: Case) -> Tensor:
@@ -103,13 +121,32 @@ def nnsight_invokes(case: Case) -> Tensor:
 
 WAYS: Mapping[str, Way] = {
     "causal-sae": Way(ours, "layers below the hook once, every arm above it", shared=True),
+    "causal-sae, two logits": Way(
+        ours_pair,
+        "the same for `logit_diff`, which needs two tokens' logits",
+        shared=True,
+        pair=True,
+    ),
     "bare forward": Way(bare, "the same rows through the model, nothing edited"),
+    "bare forward, one head": Way(
+        bare_at_once, "the same with the unembedding read once, not row by row; the floor is its"
+    ),
     "PyTorch hook": Way(hooks, "all arms in one batch"),
     "PyTorch hook, arm by arm": Way(hooks_by_arm, "one pass an arm, all logits", head="all"),
     "nnsight": Way(nnsight_batch, "all arms in one trace, all logits", head="all"),
     "nnsight, arm by arm": Way(nnsight_by_arm, "one trace an arm, all logits", head="all"),
     "nnsight, invokes": Way(nnsight_invokes, "one invoke an arm, all logits", head="all"),
 }
+
+UNEDITED = frozenset({"bare forward", "bare forward, one head"})
+"""Ways that edit nothing."""
+
+
+def every_way() -> dict[str, Way]:
+    """These, and those of other libraries that are installed."""
+    others = {name: Way(way, says, head="all") for name, (way, says) in installed().items()}
+    return {**WAYS, **others}
+
 
 _trees: dict[tuple[int, str], object] = {}
 

@@ -21,7 +21,9 @@ def command(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run that was killed.")
     ] = False,
-    backend: Annotated[str, typer.Option(help="Where the model runs: local or ray.")] = "local",
+    backend: Annotated[
+        str, typer.Option(help="Where the model runs: local, ray or ndif.")
+    ] = "local",
     memory: Annotated[
         float | None,
         typer.Option(
@@ -36,7 +38,10 @@ def command(
     ] = None,
     address: Annotated[
         str | None,
-        typer.Option(help="For ray: of a running cluster. [default: one on this machine]"),
+        typer.Option(
+            help="For ray: of a running cluster [default: one on this machine]; for ndif: of the "
+            "service, or `local` to try it without one."
+        ),
     ] = None,
 ) -> None:
     """Randomise prompts to arms, run the model, estimate the effects and write the report.

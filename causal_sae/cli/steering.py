@@ -19,12 +19,10 @@ from causal_sae.progress import bar
 from causal_sae.spec.naming import sources
 from causal_sae.spec.outcomes import Generate
 from causal_sae.steering.dose import Setting, parse_dose, parse_how
-from causal_sae.steering.save import save_trial
+from causal_sae.steering.save import SWEPT, save_trial
 from causal_sae.steering.session import Comparison, Session, Strand, open_session, openers
 from causal_sae.steering.sweep import LADDER, Sweep, sweep
 
-SWEPT = 12
-"""How many of the built-in prompts a sweep continues."""
 HELP = """\
 PROMPT             continue it, untouched and steered
 /dose 3q99         the dose: activation units, or a multiple of mean, q50, q90, q99 or max

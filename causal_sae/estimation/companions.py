@@ -12,6 +12,7 @@ from causal_sae.estimation.order_effects import order_effects
 from causal_sae.estimation.sequential import looks_table
 from causal_sae.estimation.supplementary import supplementary
 from causal_sae.estimation.true_discoveries import true_discovery_table
+from causal_sae.estimation.writing_noise import writing_noise
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +25,7 @@ Companion = Callable[["Trial", "pd.DataFrame", "pd.DataFrame"], "pd.DataFrame"]
 COMPANIONS: dict[str, Companion] = {
     "looks": looks_table,
     "missingness": missingness,
+    "writing_noise": writing_noise,
     "supplementary": supplementary,
     "order_effects": order_effects,
     "factorial": factorial,

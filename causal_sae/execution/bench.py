@@ -10,6 +10,7 @@ from torch import Tensor
 from causal_sae.execution.edits import FeatureEdit, feature_change, push
 from causal_sae.execution.hook_points import HookPoint
 from causal_sae.execution.host import Halfway, Host
+from causal_sae.execution.metrics.base import Metric
 from causal_sae.execution.treatments import Treatment
 from causal_sae.saes.sae import SAE
 
@@ -32,6 +33,8 @@ class Bench:
     sparse: bool = False
     """Whether edits that cannot change a row are left out, and the untouched row stands for them:
     their features are exactly 0 wherever they would be edited, and so is the change."""
+    readers: tuple[Metric, ...] | None = None
+    """The outcomes: logits of tokens that none of them reads are not computed; None: all are."""
 
 
 @dataclass(frozen=True)

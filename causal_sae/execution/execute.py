@@ -35,7 +35,7 @@ def check(run: Plan, limit: Limit) -> list[Gate]:
     """Pass the gates that need a few batches: batch invariance, and the dose as found."""
     jobs = run.jobs or list(run.looked_at)
     shuffled = [jobs[i] for i in generator(run.bench.seed, "gates").permutation(len(jobs))]
-    bench = replace(run.bench, sparse=False)
+    bench = replace(run.bench, sparse=False, readers=None)
     sample = _sample(run, shuffled, limit)
     invariance = check_batches(bench, sample, run.metrics, shuffled)
     passes = [run_batch(bench, batch) for batch in batches(sample, limit)]

@@ -14,7 +14,7 @@ from causal_sae.execution.batches import Batch, Job, Limit, batches
 from causal_sae.execution.bench import Bench, Delivery, Edited, edit_rows, wide
 from causal_sae.execution.edits import attention_sinks
 from causal_sae.execution.host import Memory, site_of
-from causal_sae.execution.metrics.base import Reading
+from causal_sae.execution.metrics.base import Reading, tokens_read
 from causal_sae.execution.treatments import Treatment
 
 
@@ -69,12 +69,15 @@ def run_batch(bench: Bench, batch: Batch) -> Pass:
     edited = done.activation
     prompt = len(batch[0].sequence.prompt.tokens)
     keep = ids.shape[1] - prompt + 1
+    tokens = None if bench.readers is None else tokens_read(bench.readers, units)
+    few = None if tokens is None else torch.tensor(tokens, device=ids.device)
     if below is not None and shares(below, ids.shape, len(rows), start):
-        finish = bench.host.resume_late(halfway, edited, keep, below, source, start)
+        finish = bench.host.resume_late(halfway, edited, keep, below, source, start, tokens=few)
     else:
-        finish = bench.host.resume(halfway.rows(source), edited, keep, bench.watch)
+        finish = bench.host.resume(halfway.rows(source), edited, keep, bench.watch, tokens=few)
     _finite(bench, finish.logits, units, treatments)
-    logprobs = finish.logits.to(wide(finish.logits)).log_softmax(dim=-1)
+    logits = finish.logits.to(wide(finish.logits))
+    logprobs = logits.log_softmax(dim=-1) if tokens is None else logits
     first = torch.tensor([treatment is None for treatment in treatments], device=ids.device)
     untouched = first.nonzero()[:, 0][source]
     jobs = tuple(batch[number] for number, _ in rows)
@@ -83,6 +86,7 @@ def run_batch(bench: Bench, batch: Batch) -> Pass:
         logprobs,
         untouched,
         {site_of(bench.host.written): edited, **finish.watched},
+        tokens,
     )
     whole = _done(features, editable, source, done)
     in_prompt = whole

@@ -129,6 +129,38 @@ def check_late(host: Host, ids: Tensor) -> Gate:
     return Gate("shared start", "warn", gap, limit, said)
 
 
+def check_readout(host: Host, ids: Tensor, tokens: Tensor) -> Gate:
+    """Check that the logits of a few tokens may be computed alone.
+
+    Whatever the model does to its logits (a soft cap, a scale) it must do to each on its own.
+
+    Parameters
+    ----------
+    host:
+        The model.
+    ids:
+        ``[P, S]`` token ids of two prompts.
+    tokens:
+        ``[T]``: the tokens that outcomes read there.
+
+    Returns
+    -------
+    A gate that passes, or warns where the whole vocabulary has to be computed.
+    """
+    limit, at = BATCH_TOLERANCE[host.model.dtype], host.read(ids)
+    whole = host.resume(at, at.written, 1).logits[..., tokens]
+    try:
+        few = host.resume(at, at.written, 1, tokens=tokens).logits
+        gap = _gap(few, whole) if few.shape == whole.shape else math.inf
+    except _TRACING:
+        gap = math.inf
+    if gap <= limit:
+        said = "logits are computed of the outcomes' own tokens alone, and are the whole pass's"
+        return Gate("target rows", "pass", gap, limit, said)
+    said = "this model does not let logits of a few tokens be computed alone"
+    return Gate("target rows", "warn", gap, limit, said)
+
+
 def check_batches(
     bench: Bench, jobs: Sequence[Job], metrics: Mapping[str, Metric], more: Sequence[Job] = ()
 ) -> Gate:

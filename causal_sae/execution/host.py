@@ -63,7 +63,7 @@ class Finish:
     """The model ran to its end. ``R`` rows."""
 
     logits: Tensor
-    """``[R, keep, vocabulary]``: at the last ``keep`` positions."""
+    """``[R, keep, vocabulary]``, or ``[R, keep, T]`` of chosen tokens: at the last positions."""
     watched: dict[str, Tensor] = field(default_factory=dict)
     """Activations at later hooks, ``[R, S, d]``, by :func:`site_of`."""
 
@@ -110,6 +110,7 @@ class Host:
         # Models with relative positions take none.
         self._counts = "position_ids" in names
         self._blocks = self._module(hook.module.partition(f".{hook.layer}")[0])
+        self._head = self._unembedding()
         at = self.written
         self._site = self._module(at.module)
         self._bypass = None if at.bypass is None else self._module(at.bypass)
@@ -125,10 +126,23 @@ class Host:
             module = module[int(part)] if part.isdigit() else getattr(module, part)
         return module
 
+    def _unembedding(self) -> Any:
+        """The module that turns the last hidden states into logits; None where there is none."""
+        wanted, network = self.model.network.get_output_embeddings(), self.model.network
+        paths = (path for path, module in network.named_modules() if module is wanted)
+        path = None if wanted is None else next(paths, None)
+        return None if path is None else self._module(path)
+
     def plain(self, ids: Tensor, keep: int) -> Tensor:
         """The logits of the bare model, ``[P, keep, vocabulary]``, without nnsight: the oracle."""
-        with torch.no_grad():
-            out = self.model.network(**self._inputs(ids), use_cache=False, logits_to_keep=keep)
+        head = self.model.network.get_output_embeddings()
+        handle = None if head is None else head.register_forward_pre_hook(_together)
+        try:
+            with torch.no_grad():
+                out = self.model.network(**self._inputs(ids), use_cache=False, logits_to_keep=keep)
+        finally:
+            if handle is not None:
+                handle.remove()
         return out.logits  # type: ignore[no-any-return]
 
     def read(self, ids: Tensor, memory: Memory | None = None) -> Halfway:
@@ -159,7 +173,12 @@ class Host:
         return Halfway(ids, read, whole, activation)
 
     def resume(
-        self, at: Halfway, activation: Tensor, keep: int, watch: tuple[HookPoint, ...] = ()
+        self,
+        at: Halfway,
+        activation: Tensor,
+        keep: int,
+        watch: tuple[HookPoint, ...] = (),
+        tokens: Tensor | None = None,
     ) -> Finish:
         """Run the rest of the model with ``activation`` at the hook.
 
@@ -173,8 +192,11 @@ class Host:
             At how many last positions the logits are wanted.
         watch:
             Later hooks whose activations are wanted too, in the order of the forward pass.
+        tokens:
+            ``[T]``: the tokens whose logits are wanted; default: the whole vocabulary's.
         """
         tree, blocks, site, hook = self._tree, self._blocks, self._site, self.written
+        head, few = self._head, self._rows_of_head(tokens)
         bypass, moved = self._bypass, activation - at.written
         skipped = self.skipped
         replace = not (self._on_stream and skipped > 0)
@@ -194,6 +216,11 @@ class Host:
             for name, module, point in later:
                 # Falcon's blocks go on to write into what their MLP gave them.
                 watched[name] = _value(module, point, rows).clone().save()
+            if few is not None:
+                # What the model does to its logits afterwards, it does to these.
+                head.skip(few(head.input))
+            elif head is not None:
+                head.input = head.input.contiguous()
             logits = tree.output.logits.save()
         return Finish(logits, watched)
 
@@ -223,10 +250,17 @@ class Host:
         return Opening(logits[:, -1], memory)
 
     def _above(
-        self, at: Halfway, activation: Tensor, memory: Memory, keep: int, start: int = 0
+        self,
+        at: Halfway,
+        activation: Tensor,
+        memory: Memory,
+        keep: int,
+        start: int = 0,
+        tokens: Tensor | None = None,
     ) -> Tensor:
         """Run the layers above the hook, remembering: the logits at the last ``keep`` positions."""
         tree, bypass, moved = self._tree, self._bypass, activation - at.written
+        head, few = self._head, self._rows_of_head(tokens)
         skipped = self.skipped
         replace = not (self._on_stream and skipped > 0)
         stream = activation if self._on_stream else at.stream
@@ -239,11 +273,31 @@ class Host:
                 _put(self._site, self.written, activation)
             if bypass is not None:
                 _move(bypass, inside, moved)
+            if few is not None:
+                head.skip(few(head.input))
+            elif head is not None:
+                head.input = head.input.contiguous()
             logits: Tensor = tree.output.logits.save()
         return logits
 
+    def _rows_of_head(self, tokens: Tensor | None) -> Callable[[Tensor], Tensor] | None:
+        """The unembedding of these tokens alone, as a function of the last hidden states."""
+        head = self.model.network.get_output_embeddings()
+        if tokens is None or head is None:
+            return None
+        weight, bias = head.weight[tokens], getattr(head, "bias", None)
+        own = None if bias is None else bias[tokens]
+        return lambda hidden: torch.nn.functional.linear(hidden.contiguous(), weight, own)
+
     def resume_late(
-        self, at: Halfway, activation: Tensor, keep: int, below: Memory, source: Tensor, start: int
+        self,
+        at: Halfway,
+        activation: Tensor,
+        keep: int,
+        below: Memory,
+        source: Tensor,
+        start: int,
+        tokens: Tensor | None = None,
     ) -> Finish:
         """As :meth:`resume`, where nothing differs before the position ``start``.
 
@@ -264,6 +318,8 @@ class Host:
             ``[R]``: the prompt of each row.
         start:
             The first position that may differ.
+        tokens:
+            As for :meth:`resume`.
         """
         each = torch.arange(len(at.ids), device=source.device)
         whole = self.prefill(at, at.written, below, each).memory
@@ -273,7 +329,7 @@ class Host:
             of = source if number >= self.skipped else source[:1]
             memory.layers[number].update(kept.keys[of, :, :start], kept.values[of, :, :start])
         rest = at.rows(source).since(start)
-        logits = self._above(rest, activation[:, start:], memory, keep, start)
+        logits = self._above(rest, activation[:, start:], memory, keep, start, tokens)
         return Finish(logits)
 
     def advance(
@@ -331,6 +387,11 @@ class Host:
         """The residual stream as a block returns it."""
         index = self.hook.block_index
         return stream if index is None else (*(None,) * index, stream, None)
+
+
+def _together(_head: torch.nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The hidden states in one piece, so that the unembedding is read once and not row by row."""
+    return (given[0].contiguous(), *given[1:])
 
 
 def site_of(hook: HookPoint) -> str:

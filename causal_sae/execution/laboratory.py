@@ -15,11 +15,12 @@ from causal_sae.errors import DataError, Place, SAEError, SpecError
 from causal_sae.execution.batches import Limit
 from causal_sae.execution.bench import Bench
 from causal_sae.execution.forward import not_finite
-from causal_sae.execution.gates import Gate, check_late, choose_route
+from causal_sae.execution.gates import Gate, check_late, check_readout, choose_route
 from causal_sae.execution.hook_points import HookPoint, resolve
 from causal_sae.execution.host import Host, site_of
 from causal_sae.execution.memory import budget_of, limit_of
 from causal_sae.execution.metrics import Context, Metric, prepare_metric
+from causal_sae.execution.metrics.base import tokens_read
 from causal_sae.execution.model import LanguageModel, load_model
 from causal_sae.execution.sequences import Prompt, Tokenizer, TokenSequence
 from causal_sae.execution.text_metrics import TextMetric, prepare_text_metric
@@ -47,6 +48,8 @@ class Laboratory:
     """What one batch may hold."""
     late: bool = False
     """Whether arms share what stands before the first edited token."""
+    narrow: bool = False
+    """Whether logits are computed of those tokens alone that outcomes read."""
 
     @property
     def hook(self) -> HookPoint:
@@ -121,6 +124,7 @@ class Laboratory:
             late=self.late,
             watch=tuple(sorted(hooks.values(), key=_forward_order)),
             arms=tuple(arm.name for arm in self.trial.arms),
+            readers=tuple(metrics.values()) if self.narrow else None,
         )
 
     def choose_route(self, prompts: Sequence[Prompt]) -> tuple[Laboratory, Gate]:
@@ -133,7 +137,7 @@ class Laboratory:
         SAEError
             When the activation at the hook is not as wide as the SAE.
         """
-        pair, ids = self._pair(prompts)
+        pair, ids = self.pair(prompts)
         for prompt, logits in zip(pair, self.host.plain(ids, 1), strict=True):
             if not bool(torch.isfinite(logits).all()):
                 raise not_finite(prompt.unit_id)
@@ -150,10 +154,26 @@ class Laboratory:
         """
         if self.trial.positions in ("all", "prompt"):
             return self, []
-        gate = check_late(self.host, self._pair(prompts)[1])
+        gate = check_late(self.host, self.pair(prompts)[1])
         return replace(self, late=gate.status == "pass"), [gate]
 
-    def _pair(self, prompts: Sequence[Prompt]) -> tuple[list[Prompt], Tensor]:
+    def choose_readout(
+        self, prompts: Sequence[Prompt], metrics: Mapping[str, Metric | TextMetric]
+    ) -> tuple[Laboratory, list[Gate]]:
+        """Whether the outcomes' own tokens are enough of the unembedding, tested on two prompts.
+
+        There is no gate where an outcome needs the probabilities of the whole vocabulary.
+        """
+        pair, ids = self.pair(prompts)
+        read = [metric for metric in metrics.values() if isinstance(metric, Metric)]
+        units = [prompt.unit_id for prompt in pair]
+        tokens = tokens_read(read, units) if read else None
+        if tokens is None:
+            return self, []
+        gate = check_readout(self.host, ids, torch.tensor(tokens, device=ids.device))
+        return replace(self, narrow=gate.status == "pass"), [gate]
+
+    def pair(self, prompts: Sequence[Prompt]) -> tuple[list[Prompt], Tensor]:
         """Two prompts of one length, the middle one, and their token ids."""
         by_length = sorted(prompts, key=lambda p: (len(p.tokens), p.unit_id))
         middle = by_length[len(by_length) // 2]

@@ -15,6 +15,8 @@ from causal_sae.spec.sources import ModelSpec, PathSource, SAESpec
 from causal_sae.steering.dose import Setting, dose_text
 from causal_sae.steering.session import Session, openers
 
+SWEPT = 12
+"""How many of the built-in prompts a sweep continues; a trial never does."""
 MARGIN = 0.25
 """The largest rise of the share of repeated tokens that the guardrail would tolerate."""
 
@@ -56,8 +58,13 @@ def save_trial(
     if folder.exists():
         raise DataError("exists already; save under another name", Place(file=folder))
     guessed = not keywords
-    words = list(keywords) or session.boosted(setting.features)
-    fresh = [text for text in openers() if text not in set(prompts)]
+    # Case makes no second keyword: the metric does not tell it apart.
+    once: dict[str, str] = {}
+    for word in keywords:
+        once.setdefault(word.casefold(), word)
+    words = list(once.values()) or session.boosted(setting.features)
+    # Whoever sweeps first and saves later has chosen the dose on the prompts of the sweep.
+    fresh = [text for text in openers()[SWEPT:] if text not in set(prompts)]
     text = _yaml(session, setting, generate, folder, base, words, guessed)
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")
@@ -84,10 +91,10 @@ def _yaml(
     edit = _edit(setting, f"[{listed}]")
     placebo = _edit(setting, f"{{placebo_for: [{listed}], draws: 10}}")
     shared = f"{{max_new_tokens: {generate.max_new_tokens}, temperature: 0.7, samples: 2}}"
-    return f"""# Saved from a demonstration: {setting} ({dose_text(setting.dose)}).
+    return f"""# Saved from a demonstration: {setting}.
 # It asks whether the words come because of this feature: more often than on the untouched model,
 # than when matched placebo features are set the same way, and than after a push of the same length
-# in a random direction. Its prompts were not part of the demonstration.
+# in a random direction. Its prompts were part of neither the demonstration nor a sweep.
 schema: 1
 name: {_slug(folder.name)}
 status: exploratory                     # confirmatory, once `causal-sae register` has frozen it

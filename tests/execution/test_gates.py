@@ -37,8 +37,8 @@ def planned(lab, texts=TEXTS):
 class LeakyHost(Host):
     """A host whose null edit is not null."""
 
-    def resume(self, at, activation, keep, watch=()):
-        return Finish(super().resume(at, activation, keep, watch).logits + 1e-6)
+    def resume(self, at, activation, keep, watch=(), tokens=None):
+        return Finish(super().resume(at, activation, keep, watch, tokens).logits + 1e-6)
 
 
 def test_an_edit_that_is_not_null_is_refused(laboratory, monkeypatch):
@@ -51,8 +51,8 @@ def test_an_edit_that_is_not_null_is_refused(laboratory, monkeypatch):
 @pytest.mark.parametrize("when", ["null", "edited", "raises"])
 def test_a_model_without_the_short_cut_falls_back_and_says_so(laboratory, monkeypatch, when):
     class OddHost(Host):
-        def resume(self, at, activation, keep, watch=()):
-            done = super().resume(at, activation, keep, watch)
+        def resume(self, at, activation, keep, watch=(), tokens=None):
+            done = super().resume(at, activation, keep, watch, tokens)
             edited = not torch.equal(activation, at.activation)
             if self.route == "suffix" and when == "raises":
                 raise RuntimeError("layers below were not run")
@@ -89,8 +89,8 @@ def test_results_that_depend_on_the_batch_are_refused(laboratory, monkeypatch):
     jobs = [job for shard in run.shards for batch in shard for job in batch]
     resume = Host.resume
 
-    def by_company(self, at, activation, keep, watch=()):
-        done = resume(self, at, activation, keep, watch)
+    def by_company(self, at, activation, keep, watch=(), tokens=None):
+        done = resume(self, at, activation, keep, watch, tokens)
         drift = torch.linspace(0, 0.01, done.logits.shape[-1])
         return Finish(done.logits + len(activation) * drift, done.watched)
 
@@ -197,8 +197,8 @@ def test_logits_that_are_not_finite_name_the_unit_and_the_arm(laboratory, monkey
     resume = Host.resume
 
     def broken(row):
-        def wrong(self, at, activation, keep, watch=()):
-            done = resume(self, at, activation, keep, watch)
+        def wrong(self, at, activation, keep, watch=(), tokens=None):
+            done = resume(self, at, activation, keep, watch, tokens)
             logits = done.logits.clone()
             logits[row, 0, 5] = torch.nan
             return Finish(logits, done.watched)

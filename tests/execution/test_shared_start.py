@@ -35,9 +35,9 @@ def both(lab, batch, monkeypatch):
     whole = run_batch(bench, batch)
     taken, late = [], Host.resume_late
 
-    def watched(self, *given):
+    def watched(self, *given, **named):
         taken.append(given[-1])
-        return late(self, *given)
+        return late(self, *given, **named)
 
     monkeypatch.setattr(Host, "resume_late", watched)
     return whole, run_batch(replace(bench, late=True), batch), taken

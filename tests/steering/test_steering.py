@@ -16,6 +16,8 @@ from causal_sae.spec.outcomes import Generate
 from causal_sae.spec.sources import ModelSpec, SAESpec
 from causal_sae.steering import Setting, open_session, parse_dose, sweep
 from causal_sae.steering.dose import dose_text, parse_how
+from causal_sae.steering.save import SWEPT
+from causal_sae.steering.session import openers
 from causal_sae.steering.sweep import recommended
 
 GENERATE = Generate(max_new_tokens=8, temperature=1.0)
@@ -143,14 +145,15 @@ def desk(session):
 def test_what_is_saved_is_a_trial_on_fresh_prompts(desk, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     desk.prompts = ("My neighbour has a small garden behind the house",)
-    desk.keywords = ("sea", "whale")
+    desk.keywords = ("sea", "whale", "Sea")  # one of them twice
     desk._obey(f"/save {tmp_path / 'golden'}")
     trial = load_trial(tmp_path / "golden")
     assert trial.contrasts == (("steer", "control"), ("steer", "placebo"), ("steer", "random"))
     assert trial.arm("steer").intervention == desk.setting.intervention
     assert trial.outcome("concept").keywords == ("sea", "whale")
     prompts = pd.read_csv(tmp_path / "golden" / "prompts.csv")
-    assert len(prompts) >= 40
+    assert len(prompts) == 36  # the prompts of a sweep are left to it
+    assert not set(openers()[:SWEPT]) & set(prompts["text"])
     assert desk.prompts[0] not in set(prompts["text"])
     root = trial.folder / trial.model.source.path
     assert root.resolve() == (desk.session.laboratory.base / "model").resolve()

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from causal_sae.errors import Place, SpecError, did_you_mean
 from causal_sae.execution.backends.local import LocalBackend, open_local
+from causal_sae.execution.backends.ndif import open_ndif
 from causal_sae.execution.backends.ray import open_ray
 from causal_sae.execution.backends.resources import Resources
 from causal_sae.spec.trial import Trial
@@ -18,6 +19,7 @@ Opener = Callable[[Trial, Path, pd.DataFrame, Console | None, Resources], LocalB
 
 BACKENDS: Mapping[str, Opener] = {
     "local": open_local,
+    "ndif": open_ndif,
     "ray": open_ray,
 }
 
@@ -50,4 +52,8 @@ def open_backend(
                 "is for `--backend ray`: the local backend is one process on this machine",
                 Place(field=f"--{option}"),
             )
+    if name == "ndif" and resources.workers is not None:
+        raise SpecError(
+            "is for `--backend ray`: the service deals its own work out", Place(field="--workers")
+        )
     return BACKENDS[name](trial, base, table, console, resources)

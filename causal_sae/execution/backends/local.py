@@ -190,8 +190,10 @@ def open_local(
     prompts = laboratory.tokenizer.prompts(table)
     metrics = laboratory.metrics(table)
     laboratory, gate = laboratory.choose_route(prompts)
-    laboratory, more = laboratory.choose_start(prompts)
-    return LocalBackend(laboratory, table, prompts, metrics, [gate, *more], console)
+    laboratory, start = laboratory.choose_start(prompts)
+    laboratory, readout = laboratory.choose_readout(prompts, metrics)
+    gates = [gate, *start, *readout]
+    return LocalBackend(laboratory, table, prompts, metrics, gates, console)
 
 
 def sae_fingerprint(sae: SAE) -> str:

@@ -47,6 +47,7 @@ class Recipe:
     memory: float | None
     route: Route
     late: bool
+    narrow: bool
     fingerprint: str
     """Of the model's weights: every worker must find the same."""
     threads: int
@@ -68,7 +69,7 @@ class Worker:
                 Place(field="model.source"),
             )
         host = Host(lab.model, lab.hook, recipe.route, lab.host.written)
-        lab = replace(lab, host=host, late=recipe.late)
+        lab = replace(lab, host=host, late=recipe.late, narrow=recipe.narrow)
         metrics = lab.metrics(recipe.table)
         read = {name: m for name, m in metrics.items() if isinstance(m, Metric)}
         scored = {name: m for name, m in metrics.items() if isinstance(m, TextMetric)}
@@ -117,6 +118,7 @@ class RayBackend(LocalBackend):
             self.resources.memory,
             lab.host.route,
             lab.late,
+            lab.narrow,
             lab.model.fingerprint,
             torch.get_num_threads(),
             bare,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,12 +28,15 @@ class Reading:
     """The rows' sequences."""
     logprobs: Tensor
     """``[R, n, vocabulary]``: natural-log probabilities of the token after each position, from the
-    last token of the prompt on."""
+    last token of the prompt on. Where only :attr:`tokens` were read: their logits, ``[R, n, T]``,
+    which differ from log-probabilities by a number for each row and position."""
     untouched_row: Tensor
     """``[R]``: the row that ran the same sequence on the untouched model."""
     activations: Mapping[str, Tensor]
     """``[R, S, d]`` by :func:`~causal_sae.execution.host.site_of`: what stood at the trial's hook
     and at later ones."""
+    tokens: tuple[int, ...] | None = None
+    """The tokens that were read, ascending; None: all."""
 
     @property
     def last(self) -> Tensor:
@@ -49,6 +52,13 @@ class Reading:
     def units(self) -> list[str]:
         """The unit of each row."""
         return [sequence.unit_id for sequence in self.sequences]
+
+    def columns(self, tokens: Sequence[int]) -> list[int]:
+        """Where these tokens stand in the last axis of :attr:`logprobs`."""
+        if self.tokens is None:
+            return list(tokens)
+        place = {token: column for column, token in enumerate(self.tokens)}
+        return [place[token] for token in tokens]
 
 
 @dataclass(frozen=True)
@@ -116,9 +126,30 @@ class Metric(ABC):
         """The tokens to append to the unit's prompt; most metrics need none."""
         return ()
 
+    def reads(self, units: Sequence[str]) -> set[int] | None:  # noqa: ARG002
+        """The only tokens that it compares with one another in these units; None: it needs all.
+
+        Most metrics read probabilities, which every token of the vocabulary has a part in.
+        """
+        return None
+
     @abstractmethod
     def measure(self, reading: Reading) -> Tensor:
         """The outcome's value in each row, ``[R]``, in the precision of the log-probabilities."""
+
+
+def tokens_read(metrics: Iterable[Metric], units: Sequence[str]) -> tuple[int, ...] | None:
+    """The tokens that these outcomes read in these units, ascending; None: the whole vocabulary.
+
+    At least one, so that logits that are not finite are seen.
+    """
+    found: set[int] = set()
+    for metric in metrics:
+        own = metric.reads(units)
+        if own is None:
+            return None
+        found |= own
+    return tuple(sorted(found or {0}))
 
 
 def pick(logprobs: Tensor, tokens: Sequence[int]) -> Tensor:

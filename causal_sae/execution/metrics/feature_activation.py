@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -26,6 +27,10 @@ class FeatureActivation(Metric):
     site: str
     at: str
     watch: HookPoint | None = None
+
+    def reads(self, units: Sequence[str]) -> set[int]:  # noqa: ARG002
+        """None at all."""
+        return set()
 
     def measure(self, reading: Reading) -> Tensor:
         """``[R]`` in activation units, over the prompt without its first position."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -17,12 +18,16 @@ class LogitDiff(Metric):
     targets: dict[str, int]
     foils: dict[str, int]
 
+    def reads(self, units: Sequence[str]) -> set[int]:
+        """The target and the foil of each unit: what all tokens share drops out."""
+        return {token for unit in units for token in (self.targets[unit], self.foils[unit])}
+
     def measure(self, reading: Reading) -> Tensor:
         """``[R]``, at the last token of the prompt."""
         last, units = reading.last, reading.units
-        return pick(last, [self.targets[u] for u in units]) - pick(
-            last, [self.foils[u] for u in units]
-        )
+        targets = reading.columns([self.targets[unit] for unit in units])
+        foils = reading.columns([self.foils[unit] for unit in units])
+        return pick(last, targets) - pick(last, foils)
 
 
 def prepare(outcome: outcomes.LogitDiff, context: Context) -> Metric:

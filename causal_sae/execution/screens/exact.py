@@ -22,7 +22,7 @@ from causal_sae.errors import ModelError, Place
 from causal_sae.execution.batches import Job, Limit, batches
 from causal_sae.execution.bench import Bench, wide
 from causal_sae.execution.forward import editable_positions
-from causal_sae.execution.metrics.base import Metric, Reading
+from causal_sae.execution.metrics.base import Metric, Reading, tokens_read
 from causal_sae.execution.sequences import TokenSequence
 
 Pairs = Mapping[str, Sequence[int]]
@@ -133,8 +133,11 @@ def _group(
         amount = features[place[ablated], :, column]
         taken = amount[..., None] * bench.directions[column][:, None]
         edited[ablated] = edited[ablated] - taken.to(edited.dtype)
-        finish = bench.host.resume(halfway.rows(place), edited, keep)
-        tables.append(_read(finish.logits, jobs, rows, metrics))
+        units = [jobs[row.place].sequence.unit_id for row in rows]
+        tokens = None if bench.readers is None else tokens_read(bench.readers, units)
+        few = None if tokens is None else torch.tensor(tokens, device=ids.device)
+        finish = bench.host.resume(halfway.rows(place), edited, keep, tokens=few)
+        tables.append(_read(finish.logits, tokens, jobs, rows, metrics))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -158,9 +161,13 @@ def _batches(jobs: Sequence[Job], pairs: Pairs, limit: Limit) -> Iterator[list[R
 
 
 def _read(
-    logits: Tensor, jobs: Sequence[Job], rows: Sequence[Row], metrics: Mapping[str, Metric]
+    logits: Tensor,
+    tokens: tuple[int, ...] | None,
+    jobs: Sequence[Job],
+    rows: Sequence[Row],
+    metrics: Mapping[str, Metric],
 ) -> pd.DataFrame:
-    """The outcomes' differences of one batch."""
+    """The outcomes' differences of one batch; ``tokens`` are those that logits are of, or all."""
     own = [jobs[row.place].sequence for row in rows]
     bad = (~torch.isfinite(logits)).flatten(1).any(dim=1).nonzero()[:, 0].tolist()
     if bad:
@@ -171,7 +178,9 @@ def _read(
         )
     first: dict[int, int] = {row.place: i for i, row in enumerate(rows) if row.feature is None}
     untouched = torch.tensor([first[row.place] for row in rows], device=logits.device)
-    reading = Reading(own, logits.to(wide(logits)).log_softmax(dim=-1), untouched, {})
+    exact = logits.to(wide(logits))
+    logprobs = exact.log_softmax(dim=-1) if tokens is None else exact
+    reading = Reading(own, logprobs, untouched, {}, tokens)
     tables = []
     for name, metric in metrics.items():
         kept = [

@@ -131,14 +131,19 @@ def _shifts(
 
 def shift_for(power: float, alpha: float) -> float:
     """The mean at which a normal statistic of variance 1 is rejected with that power."""
-    limit = float(stats.norm.isf(alpha / 2))
 
     def lack(shift: float) -> float:
-        return float(special.ndtr(shift - limit) + special.ndtr(-shift - limit)) - power
+        return power_of(shift, alpha) - power
 
     if lack(0.0) >= 0:
         return 0.0
     return float(optimize.brentq(lack, 0.0, FAR)) if lack(FAR) > 0 else FAR
+
+
+def power_of(shift: float, alpha: float) -> float:
+    """How often a normal statistic of variance 1 and that mean is rejected."""
+    limit = float(stats.norm.isf(alpha / 2))
+    return float(special.ndtr(shift - limit) + special.ndtr(-shift - limit))
 
 
 def correlations(questions: Sequence[Question]) -> Matrix:

@@ -65,6 +65,8 @@ class Question:
     estimator: str
     layout: Layout
     assumed: Assumptions
+    noise: float = 1.0
+    """A factor of the standard error, for what a pilot leaves open."""
 
     @property
     def difference(self) -> float:
@@ -156,6 +158,12 @@ def precision(question: Question, n: float, m: float) -> Precision:
     n, m:
         Need not be whole; within units both are the number of units.
     """
+    found = _precision(question, n, m)
+    factor = question.noise
+    return replace(found, std_error=factor * found.std_error, reported=factor * found.reported)
+
+
+def _precision(question: Question, n: float, m: float) -> Precision:
     if question.name == "sparse":
         return _sparse(question, n)
     if question.estimator == "cace" and question.reached < 1:

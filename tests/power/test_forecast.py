@@ -276,9 +276,9 @@ def test_the_files_that_are_written(declared, tmp_path):
 
 
 def test_a_pilots_uncertainty_widens_a_simulated_interval():
-    alone = widened((0.7, 0.65, 0.75), 0.7, (0.7, 0.7))
+    alone = widened((0.7, 0.65, 0.75), (0.7, 0.7))
     assert alone == pytest.approx((0.65, 0.75), abs=1e-9)
-    both = widened((0.7, 0.65, 0.75), 0.6, (0.4, 0.8))
+    both = widened((0.7, 0.65, 0.75), (0.5, 0.85))
     assert both[0] < 0.55
     assert both[1] > 0.83
 

@@ -15,7 +15,7 @@ from causal_sae.power.declared import plan_of
 from causal_sae.power.earlier import Earlier
 from causal_sae.power.joint import OF_P_VALUES
 from causal_sae.power.sizing import Sized, simulated_as, sized_plan
-from causal_sae.power.table import Simulated, curve_table, power_table
+from causal_sae.power.table import Simulated, curve_table, disagreements, power_table
 from causal_sae.simulation import Roster
 from causal_sae.spec.declared import trial_file
 from causal_sae.spec.files import at_home
@@ -122,9 +122,11 @@ def _forecast(
     rate, device = earlier.rate() if earlier is not None else (np.nan, "")
     units = plan.units
     passes = units * passes_of_unit(spec)
+    table = power_table(plan.plan, simulated, _leeways(plan, power, earlier))
+    notes += disagreements(plan.plan, simulated) if simulated is not None else []
     return Forecast(
         trial=spec,
-        table=power_table(plan.plan, simulated, _leeways(plan, power, earlier)),
+        table=table,
         curve=curve_table(plan.plan, units, rate),
         notes=tuple(notes),
         units=units,

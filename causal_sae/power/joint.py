@@ -92,7 +92,8 @@ def joint_power(
     questions:
         The tests, of one trial and in its order.
     powers, levels:
-        Each test's own power at its level; where there is no effect, the level itself.
+        Each test's own power at its level; where there is no effect, the level itself; NaN where
+        the test cannot be made, which then never rejects.
     families:
         The family of each.
     unplanned:
@@ -101,12 +102,13 @@ def joint_power(
     trial = questions[0].trial
     method, alpha = trial.analysis.multiplicity.method, trial.analysis.alpha
     effective = np.array([q.difference != 0 for q in questions])
-    if effective.sum() < 2 or np.isnan(np.asarray(powers)[effective]).any():
+    missing = np.isnan(np.asarray(powers, dtype=np.float64))
+    if effective.sum() < 2 or missing[effective].all():
         return np.nan, np.nan
     if method != "dunnett" and method not in PROCEDURES:
         return np.nan, np.nan
     statistic = _points(correlations(questions)) + _shifts(questions, powers, levels)
-    p = 2 * special.ndtr(-np.abs(statistic))
+    p = np.where(missing, 1.0, 2 * special.ndtr(-np.abs(statistic)))
     rejected = np.zeros_like(p, dtype=np.bool_)
     if method == "dunnett":
         rejected = p <= np.asarray(levels)
@@ -125,7 +127,8 @@ def _shifts(
     """[tests] the means at which normal statistics have the powers of the real ones."""
     shifts = []
     for question, power, alpha in zip(questions, powers, levels, strict=True):
-        shifts.append(np.sign(question.difference) * shift_for(power, alpha))
+        found = 0.0 if np.isnan(power) else shift_for(power, alpha)
+        shifts.append(np.sign(question.difference) * found)
     return np.array(shifts)
 
 

@@ -191,6 +191,6 @@ def noise(question: Question) -> float:
     layout = question.layout
     asked = question if margin is None else question.at_effect(0.0)
     found = precision(asked, layout.n_treatment, layout.n_reference)
-    effect = found.effect if margin is None else np.full(len(found.effect), margin)
+    effect = found.effect if margin is None else margin * found.dilution
     distance = found.weight @ (effect / found.std_error) ** 2
     return float(1 / np.sqrt(distance)) if distance > 0 else np.nan

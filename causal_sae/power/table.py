@@ -25,6 +25,8 @@ ANY, ALL = "any", "all"
 POINTS = 25
 SEARCH = 200
 """Repetitions of each step of a search by simulation."""
+SURE, CLOSE = 3.29, 0.01
+"""A simulated power off its formula by so many standard errors, and this much more, is told."""
 STEPS = 6
 """Halvings of a search by simulation."""
 
@@ -145,6 +147,29 @@ def widened(found: tuple[float, float, float], limits: tuple[float, float]) -> t
     low = z[0] - np.hypot(z[0] - z[1], min(0.0, z[3] - z[0]))
     high = z[0] + np.hypot(z[2] - z[0], max(0.0, z[4] - z[0]))
     return float(stats.norm.cdf(low)), float(stats.norm.cdf(high))
+
+
+def disagreements(plan: Plan, simulated: Simulated) -> list[str]:
+    """A sentence for each test whose simulation its formula does not explain.
+
+    The simulation counts at the formula's own level, so that what a stepwise correction adds is no
+    difference.
+    """
+    found = []
+    for at, question in enumerate(plan.questions):
+        formula = plan.power(at)
+        if np.isnan(formula):
+            continue
+        rate = float(np.mean(simulated.done.p_values[:, at] <= plan.levels[at]))
+        error = np.sqrt(formula * (1 - formula) / len(simulated.done))
+        if abs(rate - formula) > SURE * error + CLOSE:
+            found.append(
+                f"{question.outcome.name}, {question.treatment} \N{MINUS SIGN} "
+                f"{question.reference}: the simulation ({rate:.2f} before what the correction "
+                f"adds) and the formula ({formula:.2f}) differ by more than chance. The formula "
+                "takes values as normal; go by the simulation."
+            )
+    return found
 
 
 def _together(

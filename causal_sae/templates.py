@@ -111,7 +111,8 @@ def new_trial(folder: Path, template: Template) -> list[Path]:
         )
     text = filled(template, folder)
     try:
-        parse_trial(text, folder / "trial.yaml")
+        # Whether it is one to screen or to run, the command that reads it will say.
+        parse_trial(text, folder / "trial.yaml", screen=True)
     except SpecError as error:
         if error.place.field == "name":
             raise DataError(

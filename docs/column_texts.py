@@ -163,8 +163,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "alpha_adjusted": "The level that the correction leaves this test at least.",
         "power": "The probability that the test rejects. Closed form: at `alpha_adjusted`. "
         "Simulation: with the correction itself. Empty where the effect is 0.",
-        "power_low": "Lower end of its 95% interval: of the simulation (Wilson), of the pilot "
-        "(bootstrap), of both; the power itself where neither adds uncertainty.",
+        "power_low": "Lower end of its 95% interval: of the simulation (Wilson), of the pilot, "
+        "of both; the power itself where neither adds uncertainty.",
         "power_high": "Upper end.",
         "n_required": "Units in each arm for the target at equal shares; within units: units. "
         "By simulation only where there is no closed form.",

@@ -8,12 +8,16 @@ import textwrap
 from io import StringIO
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import causal_sae as cs
 from causal_sae.diagnosis import diagnose
+from causal_sae.errors import InputError
 from causal_sae.power.cost import passes_of_unit
+from causal_sae.power.exposed import exposed_power
+from causal_sae.screening.rules import require_screen
 from causal_sae.spec.files import check_files
 from causal_sae.spec.loading import load_trial, load_trial_file
 from causal_sae.templates import example, find_template, new_trial, templates
@@ -22,8 +26,10 @@ DESIGNS = Path(__file__).parents[1] / "designs"
 OURS = (
     *("blocked", "cluster", "crossover", "dose-response", "enriched", "factorial"),
     *("latin-square", "model-comparison", "non-inferiority", "sham-and-placebo"),
-    *("screen-then-confirm", "two-arm"),
+    *("rerandomized", "screen-then-confirm", "two-arm"),
 )
+APART = frozenset({"enriched", "screen-then-confirm"})
+"""Their power is not that of contrasts among all units: each has a test of its own."""
 SIZE = re.compile(r"# Power: (\d+) units find .* below with (0\.\d\d) or more")
 BY_SIMULATION = frozenset({"latin-square"})
 """To look for their size takes a minute; what they find is simulated in the other test."""
@@ -34,7 +40,7 @@ def test_there_are_at_least_ten():
     assert len(OURS) >= 10
 
 
-@pytest.fixture(scope="module", params=[name for name in OURS if name != "enriched"])
+@pytest.fixture(scope="module", params=[name for name in OURS if name not in APART])
 def design(request):
     return load_trial_file(DESIGNS / f"{request.param}.yaml")
 
@@ -95,11 +101,39 @@ def test_the_enriched_design_is_worth_its_exposed_prompts():
     assert abs(found["power"] - power) < 4 * found["power_mcse"] + 0.02
 
 
+def test_a_screen_finds_one_feature_among_all_as_its_comment_says():
+    declared = load_trial_file(DESIGNS / "screen-then-confirm.yaml", screen=True)
+    require_screen(declared.trial)
+    told = re.findall(r"(0\.\d\d) (?:if|at)", declared.text.replace("with\n# ", "with "))
+    n, level = 50, 0.05 / 2600
+    found = exposed_power(np.array([0.9, 0.8]), np.full(2, n**-0.5), np.full(2, float(n)), level)
+    assert [f"{power:.2f}" for power in found] == told == ["0.89", "0.74"]
+    with pytest.raises(InputError, match="screen"):
+        cs.plan_power(declared.trial)
+    # What one feature's ablation is tested by, at the level that it has among all of them.
+    alone = declared.trial.model_dump(mode="json", by_alias=True, exclude_none=True)
+    alone["arms"][1]["intervention"]["features"] = [1234]
+    alone["analysis"] |= {"alpha": level, "multiplicity": {"method": "none"}}
+    alone["power"] = {"effect": 0.9, "rho": 0.5}  # the differences have an SD of 1
+    row = diagnose(cs.Trial.model_validate(alone), n=n, repetitions=100).table.iloc[0]
+    assert abs(row["power"] - found[0]) < 4 * row["power_mcse"] + 0.02
+    assert abs(row["bias"]) < 4 * row["bias_mcse"]
+
+
+def test_drawing_again_adds_to_the_power_of_the_same_trial():
+    design = load_trial_file(DESIGNS / "rerandomized.yaml")
+    forecast = cs.plan_power(design, repetitions=0)
+    plain = cs.plan_power(load_trial_file(DESIGNS / "two-arm.yaml"), repetitions=0)
+    assert forecast.table["power"].to_list() == plain.table["power"].to_list()
+    assert "without `rerandomize`" in forecast.notes[0]
+
+
 @pytest.mark.parametrize("name", [name for name in OURS if name != "model-comparison"])
 def test_a_new_trial_is_valid_as_soon_as_it_has_prompts(name, tmp_path):
     template = find_template(name)
     new_trial(tmp_path / "trials" / "mine", template)
-    trial = load_trial(tmp_path / "trials" / "mine")
+    screens = name == "screen-then-confirm"
+    trial = load_trial_file(tmp_path / "trials" / "mine", screen=screens).trial
     assert trial.name == "mine"
     assert trial.population is not None
     rows = pd.read_csv(tmp_path / "trials" / "mine" / "prompts.example.csv")
@@ -108,14 +142,17 @@ def test_a_new_trial_is_valid_as_soon_as_it_has_prompts(name, tmp_path):
     if "template" in many:
         many["template"] = [f"t{i % 40}" for i in range(len(many))]
     many.to_csv(tmp_path / "trials" / "mine" / trial.population.prompts, index=False)
-    summary = check_files(load_trial_file(tmp_path / "trials" / "mine"))
+    summary = check_files(load_trial_file(tmp_path / "trials" / "mine", screen=screens))
     assert summary is not None
     assert summary.units == 400
 
 
 def test_a_template_names_the_columns_that_its_trial_reads():
     for name in OURS:
-        template, trial = find_template(name), load_trial(DESIGNS / f"{name}.yaml")
+        template, trial = (
+            find_template(name),
+            load_trial(DESIGNS / f"{name}.yaml", screen=name == "screen-then-confirm"),
+        )
         if trial.population is None:
             assert template.columns == []
             continue

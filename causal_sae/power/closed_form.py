@@ -121,6 +121,64 @@ def proportions(
     return power + float(stats.norm.cdf(-limit - shift)) if sides == 2 else power
 
 
+def analysis_of_variance(f: float, groups: int, n: float, alpha: float = 0.05) -> float:
+    """The power of the test that several arms are all alike: ``pwr.anova.test``.
+
+    Parameters
+    ----------
+    f:
+        Cohen's f: the standard deviation of the arms' means over that of the units.
+    groups:
+        Arms, of equal size.
+    n:
+        Units in each.
+    alpha:
+        The level.
+    """
+    between, total = groups - 1, groups * n
+    return f_power(f**2 * total, between, total - groups, alpha)
+
+
+def regression(f2: float, effects: int, df: float, alpha: float = 0.05) -> float:
+    """The power of the joint test of several terms of a linear model: ``pwr.f2.test``.
+
+    Parameters
+    ----------
+    f2:
+        Cohen's f squared: what the terms explain over what is left.
+    effects:
+        Terms tested together, such as the main effects and interactions of a factorial.
+    df:
+        Of the residuals.
+    alpha:
+        The level.
+    """
+    return f_power(f2 * (effects + df + 1), effects, df, alpha)
+
+
+def f_power(noncentrality: float, above: float, below: float, alpha: float) -> float:
+    """The probability that an F-test with these degrees of freedom rejects."""
+    limit = stats.f.isf(alpha, above, below)
+    return float(stats.ncf.sf(limit, above, below, noncentrality))
+
+
+def chi_square(w: float, df: int, n: float, alpha: float = 0.05) -> float:
+    """The power of Pearson's test of a table: ``pwr.chisq.test``.
+
+    Parameters
+    ----------
+    w:
+        Cohen's w.
+    df:
+        Rows less one times columns less one.
+    n:
+        Units in all.
+    alpha:
+        The level.
+    """
+    return float(stats.ncx2.sf(stats.chi2.isf(alpha, df), df, n * w**2))
+
+
 def welch_df(variance: tuple[float, float], n: tuple[float, float]) -> float:
     """Welch's and Satterthwaite's degrees of freedom at the true variances of two arms."""
     of_mean = [v / k for v, k in zip(variance, n, strict=True)]

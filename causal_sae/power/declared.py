@@ -29,6 +29,13 @@ def plan_of(trial: Trial) -> Power:
     SpecError
         Names what is missing, or why there is no power to speak of.
     """
+    if any(getattr(arm.intervention, "features", None) == "all" for arm in trial.arms):
+        raise SpecError(
+            "a screen has a test for each feature, with a power of its own on the prompts where "
+            "that feature fires; plan the trial of the hits, which `causal-sae screen --confirm` "
+            "writes with its power.",
+            Place(field="arms"),
+        )
     if trial.power is None:
         raise SpecError(
             "the trial must say what it is planned to find; add, for example, "
@@ -37,6 +44,46 @@ def plan_of(trial: Trial) -> Power:
             Place(field="power"),
         )
     _one_look(trial)
+    _check_population(trial)
+    estimator = trial.analysis.estimator
+    if estimator in UNPLANNED:
+        raise SpecError(
+            f"the power of the estimator {estimator!r} is not available yet, because it "
+            f"{UNPLANNED[estimator]}.",
+            Place(field="analysis.estimator"),
+        )
+    _check_draws(trial.power, estimator)
+    if estimator in DISCRETE:
+        _check_baseline(trial.power, estimator)
+    if not any(outcome.role == "primary" for outcome in trial.outcomes):
+        raise SpecError(
+            "power is that of the contrasts of primary outcomes, but there is none; give one "
+            "outcome `role: primary`.",
+            Place(field="outcomes"),
+        )
+    return trial.power
+
+
+def _one_look(trial: Trial) -> None:
+    """Refuse trials that are stopped by a rule that the plan does not follow."""
+    if trial.analysis.looks is not None:
+        raise SpecError(
+            "a trial with looks before its end has the power of its stopping rule, which "
+            "`causal-sae looks TRIAL` computes, with the units that it will take.",
+            Place(field="analysis.looks"),
+        )
+
+
+def as_drawn_once(trial: Trial) -> Trial:
+    """The trial without drawing its assignment again; that only takes away from its power."""
+    if trial.rerandomize is None:
+        return trial
+    assignment = trial.assignment.model_copy(update={"rerandomize": None})
+    return trial.model_copy(update={"assignment": assignment})
+
+
+def _check_population(trial: Trial) -> None:
+    """Refuse claims that leave nothing to plan, and ways to draw units that are not followed."""
     population = trial.population
     if population is not None and population.claim == "finite" and trial.within_unit:
         raise SpecError(
@@ -51,45 +98,16 @@ def plan_of(trial: Trial) -> Power:
             "trial of their own, without `enrich`.",
             Place(field="population.enrich"),
         )
-    estimator = trial.analysis.estimator
-    if estimator in UNPLANNED:
-        raise SpecError(
-            f"the power of the estimator {estimator!r} is not available yet, because it "
-            f"{UNPLANNED[estimator]}.",
-            Place(field="analysis.estimator"),
-        )
-    if estimator == "placebo_draws" and not trial.power.placebo_sd:
+
+
+def _check_draws(power: Power, estimator: str) -> None:
+    """Refuse a test of draws that says nothing of how they differ."""
+    if estimator == "placebo_draws" and not power.placebo_sd:
         raise SpecError(
             "the estimator 'placebo_draws' holds a feature against others, so its power depends on "
             "how much these differ; add `placebo_sd:`, the standard deviation of their effects in "
             "the unit of `effect`.",
             Place(field="power.placebo_sd"),
-        )
-    if estimator in DISCRETE:
-        _check_baseline(trial.power, estimator)
-    if not any(outcome.role == "primary" for outcome in trial.outcomes):
-        raise SpecError(
-            "power is that of the contrasts of primary outcomes, but there is none; give one "
-            "outcome `role: primary`.",
-            Place(field="outcomes"),
-        )
-    return trial.power
-
-
-def _one_look(trial: Trial) -> None:
-    """Refuse trials that are assigned or stopped by a rule that the plan does not follow."""
-    if trial.analysis.looks is not None:
-        raise SpecError(
-            "a trial with looks before its end has the power of its stopping rule, which "
-            "`causal-sae looks TRIAL` computes, with the units that it will take.",
-            Place(field="analysis.looks"),
-        )
-    if trial.rerandomize is not None:
-        raise SpecError(
-            "the power of an assignment that is drawn again until arms are alike depends on what "
-            "the covariates explain; it is at least that of the same trial without `rerandomize`: "
-            "plan that one.",
-            Place(field="assignment.rerandomize"),
         )
 
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
-from causal_sae.estimation.skewness import SHRUNKEN, STRAIGHT
+from causal_sae.estimation.skewness import ONE_SIDED, SHRUNKEN, STRAIGHT
 
 if TYPE_CHECKING:
-    from causal_sae.estimation.sample import Vector
+    from causal_sae.estimation.sample import Matrix, Vector
 
 NODES = 9
 """Of the Gauss-Hermite quadrature over the skewness."""
@@ -34,22 +34,46 @@ def exposed_power(effect: Vector, std_error: Vector, m: Vector, alpha: float) ->
     alpha:
         The level.
     """
-    possible = m >= 2
-    m = np.where(possible, m, 2.0)
+    weight, below, above = _limits(m, alpha / 2, SHRUNKEN)
+    df, shift = np.maximum(m, 2.0) - 1, effect / std_error
+    power = weight @ (tail(above, df, shift, 1) + tail(below, df, shift, -1))
+    return np.where(m >= 2, np.clip(power, 0.0, 1.0), 0.0)
+
+
+def exposed_power_against(margin: Vector, std_error: Vector, m: Vector, alpha: float) -> Vector:
+    """The power of showing that an effect of zero is below a margin, by one side's test.
+
+    Parameters
+    ----------
+    margin:
+        [cases] on the scale of the mean difference among exposed units.
+    std_error, m, alpha:
+        As for :func:`exposed_power`.
+    """
+    weight, below, _ = _limits(m, alpha, ONE_SIDED)
+    df = np.maximum(m, 2.0) - 1
+    power = weight @ tail(below, df, -margin / std_error, -1)
+    return np.where(m >= 2, np.clip(power, 0.0, 1.0), 0.0)
+
+
+def _limits(m: Vector, level: float, shrunken: float) -> tuple[Vector, Matrix, Matrix]:
+    """[nodes] weights, and [nodes, cases] what t must be below, or above, to reject."""
+    m = np.maximum(m, 2.0)
     node, weight = np.polynomial.hermite_e.hermegauss(NODES)
     spread = np.sqrt(6 * np.maximum(m - 2, 0) / ((m + 1) * (m + 3)))
-    gamma = (1 + SHRUNKEN / m) * spread / np.sqrt(m) * node[:, None]
-    df, shift = m - 1, effect / std_error
-    reach = np.asarray(stats.t.isf(alpha / 2, df))
+    gamma = (1 + shrunken / m) * spread / np.sqrt(m) * node[:, None]
+    reach = np.asarray(stats.t.isf(level, m - 1))
     above = np.maximum(reach, untransformed(reach, gamma))
     below = np.minimum(-reach, untransformed(-reach, gamma))
-    right = stats.nct.sf(above, df, shift)
-    left = stats.nct.cdf(below, df, shift)
+    return weight / weight.sum(), below, above
+
+
+def tail(limit: Vector, df: Vector | float, shift: Vector | float, side: int) -> Vector:
+    """The probability that a noncentral t lies beyond a limit, above (1) or below (-1) it."""
+    found = (stats.nct.sf if side > 0 else stats.nct.cdf)(limit, df, shift)
     # Far out scipy's noncentral t is NaN, where the probability is 0 or 1 to the last digit.
-    right = np.where(np.isnan(right), shift > above, right)
-    left = np.where(np.isnan(left), shift < below, left)
-    power = (weight / weight.sum()) @ (right + left)
-    return np.where(possible, np.clip(power, 0.0, 1.0), 0.0)
+    result: Vector = np.where(np.isnan(found), side * (shift - limit) > 0, found)
+    return result
 
 
 def untransformed(quantile: Vector, gamma: Vector) -> Vector:

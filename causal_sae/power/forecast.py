@@ -14,10 +14,8 @@ from causal_sae.power.cost import passes_of_unit
 from causal_sae.power.declared import plan_of
 from causal_sae.power.earlier import Earlier
 from causal_sae.power.joint import OF_P_VALUES
-from causal_sae.power.plan import Plan
 from causal_sae.power.sizing import Sized, simulated_as, sized_plan
-from causal_sae.power.table import Simulated, curve_table, power_table
-from causal_sae.randomness import generator
+from causal_sae.power.table import Simulated, curve_table, disagreements, power_table
 from causal_sae.simulation import Roster
 from causal_sae.spec.declared import trial_file
 from causal_sae.spec.files import at_home
@@ -27,13 +25,12 @@ from causal_sae.spec.trial import Trial
 if TYPE_CHECKING:
     import pandas as pd
 
+    from causal_sae.power.leeway import Leeway
     from causal_sae.power.repetitions import Repetitions
     from causal_sae.spec.analysis import Power
 
 Advance = Callable[[int], None]
 REPETITIONS, SLOW_REPETITIONS = 1000, 200
-RESAMPLES = 200
-"""How many bootstrap samples of a pilot carry its uncertainty."""
 
 
 @dataclass(frozen=True)
@@ -122,13 +119,14 @@ def _forecast(
     plan, notes = sized_plan(declared, power, earlier, n)
     count = expected_repetitions(spec, repetitions)
     simulated = _simulate(plan, earlier, count, advance) if count else None
-    variants = _variants(plan, power, earlier)
     rate, device = earlier.rate() if earlier is not None else (np.nan, "")
     units = plan.units
     passes = units * passes_of_unit(spec)
+    table = power_table(plan.plan, simulated, _leeways(plan, power, earlier))
+    notes += disagreements(plan.plan, simulated) if simulated is not None else []
     return Forecast(
         trial=spec,
-        table=power_table(plan.plan, simulated, variants),
+        table=table,
         curve=curve_table(plan.plan, units, rate),
         notes=tuple(notes),
         units=units,
@@ -180,19 +178,10 @@ def _simulate(
     return Simulated(done, run, sized.roster)
 
 
-def _variants(sized: Sized, power: Power, earlier: Earlier | None) -> list[Plan]:
-    """The plan under bootstrap samples of the pilot; none without a pilot."""
-    if earlier is None or not sized.plan.has_closed_form:
+def _leeways(sized: Sized, power: Power, earlier: Earlier | None) -> list[Leeway]:
+    """How far off the noise of each contrast may be; none without a pilot."""
+    if earlier is None:
         return []
-    from causal_sae.power.pilot import assumptions_of  # noqa: PLC0415
+    from causal_sae.power.leeway import leeways  # noqa: PLC0415
 
-    plan, rng = sized.plan, generator(sized.plan.trial.seed, "power", "pilot")
-    found = []
-    for _ in range(RESAMPLES):
-        again = earlier.pilot.resampled(rng)
-        assumed = {
-            o.name: assumptions_of(plan.trial, power, again, o, plan.questions[0].estimator)
-            for o in plan.outcomes
-        }
-        found.append(plan.with_assumptions(assumed))
-    return found
+    return leeways(sized.plan, power, earlier.pilot)

@@ -92,7 +92,8 @@ def joint_power(
     questions:
         The tests, of one trial and in its order.
     powers, levels:
-        Each test's own power at its level; where there is no effect, the level itself.
+        Each test's own power at its level; where there is no effect, the level itself; NaN where
+        the test cannot be made, which then never rejects.
     families:
         The family of each.
     unplanned:
@@ -101,12 +102,13 @@ def joint_power(
     trial = questions[0].trial
     method, alpha = trial.analysis.multiplicity.method, trial.analysis.alpha
     effective = np.array([q.difference != 0 for q in questions])
-    if effective.sum() < 2 or np.isnan(np.asarray(powers)[effective]).any():
+    missing = np.isnan(np.asarray(powers, dtype=np.float64))
+    if effective.sum() < 2 or missing[effective].all():
         return np.nan, np.nan
     if method != "dunnett" and method not in PROCEDURES:
         return np.nan, np.nan
     statistic = _points(correlations(questions)) + _shifts(questions, powers, levels)
-    p = 2 * special.ndtr(-np.abs(statistic))
+    p = np.where(missing, 1.0, 2 * special.ndtr(-np.abs(statistic)))
     rejected = np.zeros_like(p, dtype=np.bool_)
     if method == "dunnett":
         rejected = p <= np.asarray(levels)
@@ -125,20 +127,26 @@ def _shifts(
     """[tests] the means at which normal statistics have the powers of the real ones."""
     shifts = []
     for question, power, alpha in zip(questions, powers, levels, strict=True):
-        shifts.append(np.sign(question.difference) * shift_for(power, alpha))
+        found = 0.0 if np.isnan(power) else shift_for(power, alpha)
+        shifts.append(np.sign(question.difference) * found)
     return np.array(shifts)
 
 
 def shift_for(power: float, alpha: float) -> float:
     """The mean at which a normal statistic of variance 1 is rejected with that power."""
-    limit = float(stats.norm.isf(alpha / 2))
 
     def lack(shift: float) -> float:
-        return float(special.ndtr(shift - limit) + special.ndtr(-shift - limit)) - power
+        return power_of(shift, alpha) - power
 
     if lack(0.0) >= 0:
         return 0.0
     return float(optimize.brentq(lack, 0.0, FAR)) if lack(FAR) > 0 else FAR
+
+
+def power_of(shift: float, alpha: float) -> float:
+    """How often a normal statistic of variance 1 and that mean is rejected."""
+    limit = float(stats.norm.isf(alpha / 2))
+    return float(special.ndtr(shift - limit) + special.ndtr(-shift - limit))
 
 
 def correlations(questions: Sequence[Question]) -> Matrix:

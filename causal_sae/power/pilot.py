@@ -50,6 +50,9 @@ class Pilot:
     cluster: Codes | None
     """[units] the cluster, as a code."""
     block_names: tuple[str, ...] = ()
+    fewest: int = LEAST // 2
+    """How many values show a variance; one group less where units are left out to see what it
+    hangs on."""
 
     def __len__(self) -> int:
         return len(self.exposed)
@@ -65,16 +68,10 @@ class Pilot:
             cluster=None if self.cluster is None else self.cluster[rows],
         )
 
-    def resampled(self, rng: np.random.Generator) -> Pilot:
-        """A bootstrap sample: of clusters where there are any, else of units."""
-        if self.cluster is None:
-            return self.take(rng.integers(len(self), size=len(self)))
-        codes = np.unique(self.cluster)
-        drawn = rng.choice(codes, size=len(codes))
-        rows = [np.flatnonzero(self.cluster == code) for code in drawn]
-        again = self.take(np.concatenate(rows))
-        fresh = np.repeat(np.arange(len(rows)), [len(r) for r in rows])
-        return replace(again, cluster=fresh)
+    def without(self, rows: Codes) -> Pilot:
+        """The pilot without some units, where one value less shows as much as before."""
+        kept = np.setdiff1d(np.arange(len(self)), rows)
+        return replace(self.take(kept), fewest=max(2, self.fewest - len(rows)))
 
     def rows_of(self, trial: Trial, arm: str) -> list[int]:
         """The columns of the pilot that stand for an arm: its own, or else all edited ones."""
@@ -226,10 +223,10 @@ def change(trial: Trial, pilot: Pilot, outcome: Outcome, pair: tuple[str, str]) 
     arm can reach are left out.
     """
     found = within(trial, pilot, outcome, pair)
-    if np.sum(~np.isnan(found)) >= LEAST // 2:
+    if np.sum(~np.isnan(found)) >= pilot.fewest:
         return float(np.nanvar(found, ddof=1))
     apart = [from_clean(trial, pilot, outcome, name, reached(trial, pilot, pair)) for name in pair]
-    if min(np.sum(~np.isnan(one)) for one in apart) < LEAST // 2:
+    if min(np.sum(~np.isnan(one)) for one in apart) < pilot.fewest:
         return np.nan
     return float(sum(np.nanvar(one, ddof=1) for one in apart))
 
@@ -261,6 +258,18 @@ def from_clean(trial: Trial, pilot: Pilot, outcome: Outcome, name: str, among: M
     return about_means(np.where(among[:, None], found, np.nan)).ravel()
 
 
+def informative(trial: Trial, pilot: Pilot, outcome: Outcome, pair: tuple[str, str]) -> float:
+    """How many units show the spread of a contrast: reached by it, and seen in an arm, on average.
+
+    An arm without an edit is not counted where the clean outcome, which it is, is known anyway.
+    """
+    rows = reached(trial, pilot, pair)
+    edited = [name for name in pair if not untouched(trial, trial.arm(name), outcome)]
+    columns = sorted({c for name in edited or pair for c in pilot.rows_of(trial, name)})
+    seen = ~np.isnan(pilot.values[outcome.name][rows][:, columns])
+    return float(seen.sum(axis=0).mean())
+
+
 def shapes(
     trial: Trial, pilot: Pilot, outcome: Outcome, sd: float, only_exposed: bool
 ) -> dict[str, Shape]:
@@ -277,7 +286,7 @@ def shapes(
             continue
         values = pilot.values[outcome.name][:, pilot.rows_of(trial, arm.name)]
         known = ~np.isnan(values) & ~np.isnan(clean)[:, None] & among[:, None]
-        if known.sum() < LEAST // 2:
+        if known.sum() < pilot.fewest:
             return {}
         about = about_means(np.where(known, values, np.nan))[known]
         beside = np.broadcast_to(clean[:, None], values.shape)[known]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from causal_sae.estimation.choice import choose
+from causal_sae.estimation.choice import automatic, choose
 from causal_sae.estimation.guardrails import has_margin
-from causal_sae.estimation.sample import Vector
 from causal_sae.power.closed_form import effect_for, size_for
 from causal_sae.power.joint import joint_power
 from causal_sae.power.layout import Layout
@@ -33,15 +32,18 @@ class Plan:
     """Outcome -> what it is taken to be like."""
     layouts: Mapping[tuple[str, str], Layout] = field(repr=False)
     """Contrast -> how its units lie at the planned size."""
+    noise: tuple[float, ...] = ()
+    """[questions] factors of the standard errors; empty: 1."""
 
     @cached_property
     def questions(self) -> tuple[Question, ...]:
         """Every contrast of every planned outcome, in the order of the table of effects."""
         name, _ = choose(self.trial)
+        asked = [(o, pair) for o in self.outcomes for pair in self.trial.contrasts]
+        noise = self.noise or (1.0,) * len(asked)
         return tuple(
-            Question(self.trial, o, *pair, name, self.layouts[pair], self.assumed[o.name])
-            for o in self.outcomes
-            for pair in self.trial.contrasts
+            Question(self.trial, o, *pair, name, self.layouts[pair], self.assumed[o.name], factor)
+            for (o, pair), factor in zip(asked, noise, strict=True)
         )
 
     @property
@@ -71,6 +73,10 @@ class Plan:
     def with_assumptions(self, assumed: Mapping[str, Assumptions]) -> Plan:
         """The same plan of other assumptions."""
         return replace(self, assumed=assumed)
+
+    def with_noise(self, noise: Sequence[float]) -> Plan:
+        """The same plan with standard errors that are so many times as large."""
+        return replace(self, noise=tuple(noise))
 
     def power(self, at: int, n: float | None = None, m: float | None = None) -> float:
         """The power of one test, at its planned size or with n and m units in its arms.
@@ -170,11 +176,21 @@ def _of_effect(question: Question, effect: float, alpha: float, n: float, m: flo
     return replace(still, effect=np.full(len(still.effect), share * effect)).power(alpha)
 
 
-def quantiles(plans: Sequence[Plan], of: Callable[[Plan], float]) -> tuple[float, float]:
-    """The 2.5% and 97.5% quantiles of a number over plans that differ in their assumptions."""
-    values: Vector = np.array([of(plan) for plan in plans])
-    known = values[~np.isnan(values)]
-    if len(known) == 0:
-        return np.nan, np.nan
-    low, high = np.quantile(known, [0.025, 0.975])
-    return float(low), float(high)
+def noise(question: Question) -> float:
+    """The standard error at the planned size over the effect that is sought; NaN without one.
+
+    For an estimator without a formula it is that of the design's own, which it hangs on alike.
+    """
+    if question.estimator not in CLOSED:
+        question = replace(question, estimator=automatic(question.trial))
+    if question.estimator not in CLOSED:
+        question = replace(question, estimator="welch")
+    margin = question.outcome.margin if tests_margin(question.outcome) else None
+    if margin is None and question.difference == 0:
+        return np.nan
+    layout = question.layout
+    asked = question if margin is None else question.at_effect(0.0)
+    found = precision(asked, layout.n_treatment, layout.n_reference)
+    effect = found.effect if margin is None else margin * found.dilution
+    distance = found.weight @ (effect / found.std_error) ** 2
+    return float(1 / np.sqrt(distance)) if distance > 0 else np.nan

@@ -31,8 +31,8 @@ from causal_sae.estimation.choice import allows_jackknife, allows_skewness
 from causal_sae.estimation.estimators import ESTIMATORS
 from causal_sae.estimation.sparsity import edits_active_only
 from causal_sae.power.closed_form import Vector, t_power, welch_df
-from causal_sae.power.exposed import exposed_power
-from causal_sae.power.skewed import Arms, skewed_power
+from causal_sae.power.exposed import exposed_power, exposed_power_against
+from causal_sae.power.skewed import Arms, skewed_power, skewed_power_against
 from causal_sae.simulation import Shape, assumed_effects, draws_of, inert_when_silent, untouched
 from causal_sae.simulation.population import groups_span_arms
 
@@ -65,6 +65,8 @@ class Question:
     estimator: str
     layout: Layout
     assumed: Assumptions
+    noise: float = 1.0
+    """A factor of the standard error, for what a pilot leaves open."""
 
     @property
     def difference(self) -> float:
@@ -123,6 +125,8 @@ class Precision:
     """Whether the test allows for the skewness of the exposed units, ``df + 1`` of them."""
     arms: Arms = ()
     """The arms of a test that allows for their skewness; empty where it does not."""
+    dilution: Vector | float = 1.0
+    """[cases] how many times smaller the effect on all units is than the one here."""
 
     def power(self, alpha: float) -> float:
         """Of the two-sided test against zero."""
@@ -137,8 +141,19 @@ class Precision:
 
     def power_against(self, margin: float, alpha: float, sides: int) -> float:
         """Of showing that an effect of zero is below the margin; 2 sides: within it."""
-        one = t_power(margin, self.std_error, self.df, alpha, 1, self.reported)
+        one = self._one_sided(margin, alpha)
         return self._mean(np.maximum(0.0, 2 * one - 1) if sides == 2 else one)
+
+    def _one_sided(self, margin: float, alpha: float) -> Vector:
+        """[cases] the power of one side's test."""
+        if self.skewed:
+            exposed = np.nan_to_num(self.df) + 1
+            among = margin * np.asarray(self.dilution)
+            return exposed_power_against(among, self.std_error, exposed, alpha)
+        if self.arms:
+            error, seen, df = (float(x[0]) for x in (self.std_error, self.reported, self.df))
+            return np.array([skewed_power_against(margin, error, seen, df, self.arms, alpha)])
+        return t_power(margin, self.std_error, self.df, alpha, 1, self.reported)
 
     def _mean(self, found: Vector) -> float:
         if np.isnan(found).all():
@@ -156,6 +171,12 @@ def precision(question: Question, n: float, m: float) -> Precision:
     n, m:
         Need not be whole; within units both are the number of units.
     """
+    found = _precision(question, n, m)
+    factor = question.noise
+    return replace(found, std_error=factor * found.std_error, reported=factor * found.reported)
+
+
+def _precision(question: Question, n: float, m: float) -> Precision:
     if question.name == "sparse":
         return _sparse(question, n)
     if question.estimator == "cace" and question.reached < 1:
@@ -315,7 +336,8 @@ def _sparse(question: Question, n: float) -> Precision:
     std_error = np.sqrt(_change(question) / np.maximum(exposed, 1))
     effect = np.full(len(exposed), question.difference * a.effect)
     df = np.where(exposed >= 2, exposed - 1, np.nan)
-    return Precision(weight, effect, std_error, std_error, df, skewed=True)
+    dilution = n / np.maximum(exposed, 1)
+    return Precision(weight, effect, std_error, std_error, df, skewed=True, dilution=dilution)
 
 
 def _stratum(question: Question, n: float, m: float) -> Precision:

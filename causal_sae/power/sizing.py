@@ -11,7 +11,7 @@ from causal_sae.errors import Place, SpecError
 from causal_sae.estimation.choice import choose
 from causal_sae.piloting import unused
 from causal_sae.power.cost import units_in_all
-from causal_sae.power.declared import assumptions, left_out, planned_outcomes
+from causal_sae.power.declared import as_drawn_once, assumptions, left_out, planned_outcomes
 from causal_sae.power.layout import planned
 from causal_sae.power.plan import Plan, tests_margin
 from causal_sae.simulation import (
@@ -64,8 +64,14 @@ def sized_plan(
     n:
         Units in all; None: the prompts there are, or as many as the target takes.
     """
-    spec = declared.trial
     notes: list[str] = []
+    if declared.trial.rerandomize is not None:
+        declared = replace(declared, trial=as_drawn_once(declared.trial))
+        notes.append(
+            "The power is that of the same trial without `rerandomize`: how much more there is "
+            "depends on what the covariates explain."
+        )
+    spec = declared.trial
     if earlier is not None and spec.analysis.estimator in DISCRETE:
         raise SpecError(
             f"the estimator {spec.analysis.estimator!r} is planned from `baseline`, the outcome's "

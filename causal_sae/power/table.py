@@ -12,7 +12,8 @@ from scipy import stats
 
 from causal_sae.plan_tables import POWER, POWER_CURVE
 from causal_sae.power.cost import passes_of_unit, units_in_all
-from causal_sae.power.plan import Plan, quantiles, tests_margin
+from causal_sae.power.leeway import Leeway, around
+from causal_sae.power.plan import Plan, tests_margin
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +25,8 @@ ANY, ALL = "any", "all"
 POINTS = 25
 SEARCH = 200
 """Repetitions of each step of a search by simulation."""
+SURE, CLOSE = 3.29, 0.01
+"""A simulated power off its formula by so many standard errors, and this much more, is told."""
 STEPS = 6
 """Halvings of a search by simulation."""
 
@@ -38,7 +41,7 @@ class Simulated:
     roster: Roster
 
 
-def power_table(plan: Plan, simulated: Simulated | None, variants: Sequence[Plan]) -> pd.DataFrame:
+def power_table(plan: Plan, simulated: Simulated | None, leeways: Sequence[Leeway]) -> pd.DataFrame:
     """One row for each test and method, and one for any and all of several.
 
     Parameters
@@ -47,18 +50,18 @@ def power_table(plan: Plan, simulated: Simulated | None, variants: Sequence[Plan
         The tests.
     simulated:
         The simulated trials; None where there are none.
-    variants:
-        The plan under bootstrap samples of a pilot, which carry its uncertainty.
+    leeways:
+        How far off the noise of each test may be; empty without a pilot.
     """
     import pandas as pd  # noqa: PLC0415 - pandas loads with the first table
 
     rows: list[dict[str, object]] = []
     for at in range(len(plan.questions)):
         if plan.has_closed_form:
-            rows.append(_closed(plan, at, variants))
+            rows.append(_closed(plan, at, leeways))
         if simulated is not None:
-            rows.append(_simulated(plan, at, simulated, variants))
-    rows += _together(plan, simulated)
+            rows.append(_simulated(plan, at, simulated, leeways))
+    rows += _together(plan, simulated, leeways)
     return POWER.conform(pd.DataFrame(rows, columns=list(POWER.columns)))
 
 
@@ -78,9 +81,9 @@ def _about(plan: Plan, at: int) -> dict[str, object]:
     }
 
 
-def _closed(plan: Plan, at: int, variants: Sequence[Plan]) -> dict[str, object]:
+def _closed(plan: Plan, at: int, leeways: Sequence[Leeway]) -> dict[str, object]:
     power = plan.power(at)
-    low, high = quantiles(variants, lambda one: one.power(at)) if variants else (power, power)
+    high, low = (one.power(at) for one in at_limits(plan, leeways))
     return _about(plan, at) | {
         "method": "closed_form",
         "power": power,
@@ -97,7 +100,7 @@ def _whole(n: float) -> int | None:
 
 
 def _simulated(
-    plan: Plan, at: int, simulated: Simulated, variants: Sequence[Plan]
+    plan: Plan, at: int, simulated: Simulated, leeways: Sequence[Leeway]
 ) -> dict[str, object]:
     question = plan.questions[at]
     sought = tests_margin(question.outcome) or question.difference != 0
@@ -109,37 +112,69 @@ def _simulated(
         "power_high": found[2],
         "repetitions": len(simulated.done),
     }
-    if variants and sought:
-        around = quantiles(variants, lambda one: one.power(at))
-        row["power_low"], row["power_high"] = widened(found, plan.power(at), around)
+    if leeways and sought:
+        tails = 2 if tests_margin(question.outcome) else 1
+        limits = around(found[0], tails * plan.levels[at], leeways[at])
+        row["power_low"], row["power_high"] = widened(found, limits)
     if not plan.has_closed_form and sought:
         row["n_required"] = _whole(_searched_size(plan, at, simulated))
         row["mde"] = _searched_effect(plan, at, simulated)
     return row
 
 
-def widened(
-    found: tuple[float, float, float], formula: float, around: tuple[float, float]
-) -> tuple[float, float]:
+def at_limits(plan: Plan, leeways: Sequence[Leeway]) -> tuple[Plan, Plan]:
+    """The plan with as little and with as much noise as a pilot leaves possible."""
+    if not leeways:
+        return plan, plan
+    least, most = zip(*leeways, strict=True)
+    return plan.with_noise(least), plan.with_noise(most)
+
+
+def widened(found: tuple[float, float, float], limits: tuple[float, float]) -> tuple[float, float]:
     """A simulated power's interval with a pilot's uncertainty in it.
 
-    Both are distances from a power on the scale of the normal quantile, and add like standard
-    errors: the Monte-Carlo one as Wilson's interval has it, the pilot's as its bootstrap has it.
+    Both are distances from the power on the scale of the normal quantile, and add like standard
+    errors: the Monte-Carlo one as Wilson's interval has it, and the pilot's.
 
     Parameters
     ----------
     found:
         The simulated power and Wilson's limits.
-    formula, around:
-        The closed form and the limits of its bootstrap.
+    limits:
+        The powers that the pilot leaves possible.
     """
-    z = stats.norm.ppf(np.clip([*found, formula, *around], 1e-9, 1 - 1e-9))
-    low = z[0] - np.hypot(z[0] - z[1], min(0.0, z[4] - z[3]))
-    high = z[0] + np.hypot(z[2] - z[0], max(0.0, z[5] - z[3]))
+    z = stats.norm.ppf(np.clip([*found, *limits], 1e-9, 1 - 1e-9))
+    low = z[0] - np.hypot(z[0] - z[1], min(0.0, z[3] - z[0]))
+    high = z[0] + np.hypot(z[2] - z[0], max(0.0, z[4] - z[0]))
     return float(stats.norm.cdf(low)), float(stats.norm.cdf(high))
 
 
-def _together(plan: Plan, simulated: Simulated | None) -> list[dict[str, object]]:
+def disagreements(plan: Plan, simulated: Simulated) -> list[str]:
+    """A sentence for each test whose simulation its formula does not explain.
+
+    The simulation counts at the formula's own level, so that what a stepwise correction adds is no
+    difference.
+    """
+    found = []
+    for at, question in enumerate(plan.questions):
+        formula = plan.power(at)
+        if np.isnan(formula):
+            continue
+        rate = float(np.mean(simulated.done.p_values[:, at] <= plan.levels[at]))
+        error = np.sqrt(formula * (1 - formula) / len(simulated.done))
+        if abs(rate - formula) > SURE * error + CLOSE:
+            found.append(
+                f"{question.outcome.name}, {question.treatment} \N{MINUS SIGN} "
+                f"{question.reference}: the simulation ({rate:.2f} before what the correction "
+                f"adds) and the formula ({formula:.2f}) differ by more than chance. The formula "
+                "takes values as normal; go by the simulation."
+            )
+    return found
+
+
+def _together(
+    plan: Plan, simulated: Simulated | None, leeways: Sequence[Leeway]
+) -> list[dict[str, object]]:
     """The rows of any and all, where several effects are sought."""
     sought = [
         i for i, q in enumerate(plan.questions) if q.difference != 0 and not tests_margin(q.outcome)
@@ -148,8 +183,9 @@ def _together(plan: Plan, simulated: Simulated | None) -> list[dict[str, object]
         return []
     names = list(dict.fromkeys(plan.questions[i].outcome.name for i in sought))
     rows: list[dict[str, object]] = []
-    formula = dict(zip((ANY, ALL), plan.joint(), strict=True))
-    for combine in (ANY, ALL):
+    # All contrasts are at their limits at once: they are known from the same units.
+    high, low = (one.joint() for one in at_limits(plan, leeways))
+    for i, combine in enumerate((ANY, ALL)):
         about = {
             "outcome": names[0] if len(names) == 1 else "primary",
             "treatment": combine,
@@ -157,15 +193,21 @@ def _together(plan: Plan, simulated: Simulated | None) -> list[dict[str, object]
             "alpha": plan.trial.analysis.alpha,
             "alpha_adjusted": plan.trial.analysis.alpha,
         }
-        exact = formula[combine]
+        exact = plan.joint()[i]
         if not np.isnan(exact):
             whole = {"method": "closed_form", "power": exact}
-            rows.append(about | whole | {"power_low": exact, "power_high": exact})
+            rows.append(about | whole | {"power_low": low[i], "power_high": high[i]})
         if simulated is not None:
-            power, low, high = simulated.done.rate(sought, combine)
+            found = simulated.done.rate(sought, combine)
+            limits = found[1:]
+            if leeways:
+                least, most = zip(*(leeways[one] for one in sought), strict=True)
+                leeway = min(least), max(most)
+                limits = widened(found, around(found[0], plan.trial.analysis.alpha, leeway))
             rows.append(
                 about
-                | {"method": "simulation", "power": power, "power_low": low, "power_high": high}
+                | {"method": "simulation", "power": found[0]}
+                | {"power_low": limits[0], "power_high": limits[1]}
                 | {"repetitions": len(simulated.done)}
             )
     return rows

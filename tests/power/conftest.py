@@ -145,6 +145,38 @@ CASES: dict[str, Case] = {
 }
 """Every design whose power has a closed form."""
 
+MARGIN = {"outcomes": [{"name": "gap", "role": "guardrail", "metric": "kl", "margin": 0.5}]}
+EQUIVALENCE = {
+    "outcomes": [
+        {"name": "gap", "role": "primary", "metric": "entropy", "margin": 0.6, "harm": "either"}
+    ]
+}
+WITHIN = {"assignment": {"method": "crossover"}}
+
+MARGINS: dict[str, Case] = {
+    "margin": Case(declare(**MARGIN), units(30), Assumptions(0.0)),
+    "margin, unequal shares": Case(
+        declare(**MARGIN, arms=[CONTROL, {**ABLATE, "share": 3}]), units(80), Assumptions(0.0)
+    ),
+    "margin, adjusted": Case(
+        declare(**MARGIN, analysis=CLEAN), units(30), Assumptions(0.0, rho=0.6)
+    ),
+    "margin, crossover": Case(
+        declare(**MARGIN, **WITHIN, arms=[CONTROL, PLACEBO]), units(20), Assumptions(0.0, rho=0.6)
+    ),
+    "margin, few exposed": Case(
+        declare(**MARGIN, **WITHIN), units(60), Assumptions(0.0, sd=3.0, rho=0.5, active=0.3)
+    ),
+    "margin, blocks": Case(
+        declare(**MARGIN, assignment=BLOCKS), units(40, blocks=5), Assumptions(0.0, icc=0.3)
+    ),
+    "margin, clusters": Case(
+        declare(**MARGIN, assignment=CLUSTERS), units(120, clusters=20), Assumptions(0.0, icc=0.1)
+    ),
+    "equivalence": Case(declare(**EQUIVALENCE), units(100), Assumptions(0.0)),
+}
+"""Every design's test against a margin."""
+
 
 @pytest.fixture(scope="session")
 def declared() -> Callable[..., Trial]:
@@ -160,6 +192,12 @@ def make_units() -> Callable[..., Roster]:
 def case(request: Any) -> Case:
     """Each of :data:`CASES` in turn."""
     return CASES[request.param]
+
+
+@pytest.fixture(params=MARGINS)
+def margin(request: Any) -> Case:
+    """Each of :data:`MARGINS` in turn."""
+    return MARGINS[request.param]
 
 
 @pytest.fixture(scope="session")

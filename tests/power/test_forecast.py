@@ -13,8 +13,8 @@ from causal_sae.power import plan_power
 from causal_sae.power.closed_form import two_sample
 from causal_sae.power.cost import passes_of_unit, seconds_of_pass
 from causal_sae.power.files import write_forecast
-from causal_sae.power.repetitions import repeat
-from causal_sae.power.table import widened
+from causal_sae.power.repetitions import Repetitions, repeat
+from causal_sae.power.table import Simulated, disagreements, widened
 
 WELCH = {"estimator": "welch"}
 """Student's limits; those of `auto` allow for skewness."""
@@ -276,11 +276,27 @@ def test_the_files_that_are_written(declared, tmp_path):
 
 
 def test_a_pilots_uncertainty_widens_a_simulated_interval():
-    alone = widened((0.7, 0.65, 0.75), 0.7, (0.7, 0.7))
+    alone = widened((0.7, 0.65, 0.75), (0.7, 0.7))
     assert alone == pytest.approx((0.65, 0.75), abs=1e-9)
-    both = widened((0.7, 0.65, 0.75), 0.6, (0.4, 0.8))
+    both = widened((0.7, 0.65, 0.75), (0.5, 0.85))
     assert both[0] < 0.55
     assert both[1] > 0.83
+
+
+def test_a_simulation_that_the_formula_does_not_explain_is_told(cases):
+    plan, shape = cases["welch"].plan, (200, 1)
+
+    def told(rate):
+        p = np.where(np.arange(200) < 200 * rate, 0.01, 0.9)[:, None]
+        found = np.zeros(shape)
+        done = Repetitions((), found, p, p < 0.05, found, found, found, found)
+        return disagreements(plan, Simulated(done, lambda *_: done, cases["welch"].roster))
+
+    assert told(plan.power(0)) == []
+    assert told(plan.power(0) + 0.08) == []
+    (sentence,) = told(plan.power(0) - 0.2)
+    assert sentence.startswith("gap, ablate")
+    assert "go by the simulation" in sentence
 
 
 def test_cs_plans_power(declared):

@@ -152,7 +152,7 @@ def test_guardrails_of_a_pilot_have_the_power_to_exclude_their_margin(declared, 
         {"name": "gap", "role": "primary", "metric": "entropy"},
         {"name": "drift", "role": "guardrail", "metric": "kl", "margin": 0.5},
     ]
-    trial = declared(outcomes=outcomes)
+    trial = declared(outcomes=outcomes, analysis={"estimator": "welch"})
     population = NormalPopulation(trial, {"gap": Assumptions(0.0), "drift": Assumptions(0.0)})
     table = simulate(trial, population, make_units(200))
     found = plan_power(trial, pilot=table, n=100, repetitions=200).table

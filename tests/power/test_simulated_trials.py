@@ -124,6 +124,18 @@ def test_missing_tests_never_reject_and_leave_the_others_more(declared):
     ]
 
 
+@pytest.mark.parametrize("method", [*PROCEDURES, "hommel", "tsbh"])
+def test_a_missing_p_value_leaves_its_neighbours_as_without_it(declared, method):
+    names = [{"name": f"y{i}", "role": "primary", "metric": "entropy"} for i in range(3)]
+    trial = declared(outcomes=names, analysis={"multiplicity": {"method": method}})
+    shorter = declared(outcomes=names[:2], analysis={"multiplicity": {"method": method}})
+    p = np.random.default_rng(2).beta(0.4, 3, size=(20, 2))
+    holed = corrected(trial, np.column_stack([p, np.full(20, np.nan)]))
+    assert not holed[:, 2].any()
+    assert holed[:, :2].tolist() == corrected(shorter, p).tolist()
+    assert holed.any()
+
+
 def test_arms_are_dealt_as_assign_deals_them(case):
     trial = case.trial.model_copy(update={"seed": seed_of(case.trial, 5)})
     frame = pd.DataFrame({"unit_id": case.roster.name})

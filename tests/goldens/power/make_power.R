@@ -27,6 +27,12 @@ for (sides in 1:2) for (p in c(0.05, 0.3, 0.6)) for (q in c(0.1, 0.35, 0.9)) for
   found <- pwr.2p2n.test(ES.h(p, q), n, 2 * n, 0.05, alternative = side(sides))$power
   add("proportions", p, n, 2 * n, 0.05, sides, found, q, NA)
 }
+# Joint tests: d is the effect, m the groups, terms or degrees of freedom, n units or residuals.
+for (alpha in c(0.01, 0.05)) for (d in c(0.1, 0.28, 0.5)) for (m in c(2, 4, 7)) for (n in c(8, 60)) {
+  add("anova", d, n, m, alpha, 1, pwr.anova.test(m, n, d, alpha)$power, NA, NA)
+  add("regression", d, n, m, alpha, 1, pwr.f2.test(m, n, d, alpha)$power, NA, NA)
+  add("chi_square", d, n, m, alpha, 1, pwr.chisq.test(d, n, m, alpha)$power, NA, NA)
+}
 # The noncentral t, far out and with few degrees of freedom, against R's own pt.
 for (df in c(1, 2.5, 7.3, 40, 1e4)) for (shift in c(0, 0.5, 3, 8, 30)) {
   limit <- qt(0.975, df)

@@ -68,11 +68,12 @@ def effects(observed: pd.DataFrame, claims: int, limits: Limits) -> pd.DataFrame
 
 def _tests(one: Requirement, value: pd.Series[float], claims: int, limits: Limits) -> pd.DataFrame:
     claim = value.index.get_level_values("claim").to_numpy(np.int64)
-    plain = _means(claim, value.to_numpy(np.float64), claims, limits.alpha)
+    given = np.asarray(value, dtype=np.float64)
+    plain = _means(claim, given, claims, limits.alpha)
     limit = 0.0 if one in EFFECTS else limits.margins[one.measure]
     other = one.sign * limits.least if one in EFFECTS else limit
-    holds = _above(claim, one.sign * (value.to_numpy(np.float64) - limit), claims)
-    fails = _above(claim, -one.sign * (value.to_numpy(np.float64) - other), claims)
+    holds = _above(claim, one.sign * (given - limit), claims)
+    fails = _above(claim, -one.sign * (given - other), claims)
     return pd.DataFrame(
         {
             "claim": np.arange(claims),
@@ -146,8 +147,8 @@ _PS = ("p_holds", "p_fails")
 
 def _smallest(p_values: pd.DataFrame) -> Floats:
     """Bonferroni's p of the hypothesis that none of them is false."""
-    found: Floats = np.minimum(p_values.fillna(1.0).min(axis=1) * p_values.shape[1], 1.0).to_numpy()
-    return found
+    least = np.asarray(p_values.fillna(1.0).min(axis=1), dtype=np.float64)
+    return np.minimum(least * p_values.shape[1], 1.0)
 
 
 def _because(verdict: str, holds: pd.Series[float], fails: pd.Series[float]) -> str:

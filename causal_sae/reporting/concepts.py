@@ -149,7 +149,8 @@ def _by_concept(verdicts: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _evidence(tests: pd.DataFrame) -> dict[tuple[str, int], dict[str, dict[str, Any]]]:
     """For each claim its tests by requirement."""
-    return {
-        (str(concept), int(feature)): own.set_index("requirement").to_dict("index")
-        for (concept, feature), own in tests.groupby(["concept", "feature"], sort=False)
-    }
+    found: dict[tuple[str, int], dict[str, dict[str, Any]]] = {}
+    for row in tests.to_dict("records"):
+        claim = found.setdefault((str(row["concept"]), int(row["feature"])), {})
+        claim[str(row["requirement"])] = {str(name): value for name, value in row.items()}
+    return found

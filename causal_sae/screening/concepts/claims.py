@@ -15,9 +15,10 @@ from causal_sae.saes.features.matching import match_placebos
 from causal_sae.saes.features.quality.concept import concept_scores
 from causal_sae.screening.concepts.texts import Pool
 from causal_sae.spec.concepts import Concept, ConceptTrial
+from causal_sae.spec.interventions import Match
 
 Floats = NDArray[np.float64]
-MATCHED = ("density", "mean_activation", "decoder_norm")
+MATCHED: tuple[Match, ...] = ("density", "mean_activation", "decoder_norm")
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,8 +144,8 @@ def _claim(
     table: pd.DataFrame,
     activity: Activity,
 ) -> Claim:
-    own = table.loc[feature]
-    typical = 0.0 if np.isnan(own["mean_activation"]) else float(own["mean_activation"])
+    strength = table["mean_activation"].to_numpy(np.float64)[feature]
+    typical = 0.0 if np.isnan(strength) else float(strength)
     others = table[~table["feature"].isin(telling - {feature})]
     rng = generator(trial.seed, "concepts", "placebo", concept.name, str(feature))
     try:

@@ -67,24 +67,20 @@ def pushes(
 
     A placebo that is silent in a text is not run there: its ablation is known to change nothing.
     """
-    norm = activity.norm
-    made = []
-    for row in plan.itertuples(index=False):
-        claim, text, placebo = claims[row.claim], int(row.text), int(row.placebo)
-        feature, size = claim.feature, float(norm[claim.feature])
-        dose = trial.amplify * claim.typical
-        if row.arm == "ablate_placebo" and activity.peaks[text, placebo] <= 0:
+    norm, made = activity.norm, []
+    columns = [plan[name].tolist() for name in ("claim", "text", "arm", "placebo")]
+    for number, text, arm, placebo in zip(*columns, strict=True):
+        if arm == "ablate_placebo" and activity.peaks[text, placebo] <= 0:
             continue
-        made.append(
-            {
-                "ablate": Push(text, row.claim, row.arm, feature, -1.0, feature),
-                "ablate_placebo": Push(text, row.claim, row.arm, placebo, -1.0, placebo),
-                "ablate_random": Push(text, row.claim, row.arm, feature, size, None),
-                "amplify": Push(text, row.claim, row.arm, None, dose, feature),
-                "amplify_placebo": Push(
-                    text, row.claim, row.arm, None, dose * size / float(norm[placebo]), placebo
-                ),
-                "amplify_random": Push(text, row.claim, row.arm, None, dose * size, None),
-            }[row.arm]
-        )
+        feature = claims[number].feature
+        size, dose = float(norm[feature]), trial.amplify * claims[number].typical
+        shape, factor, along = {
+            "ablate": (feature, -1.0, feature),
+            "ablate_placebo": (placebo, -1.0, placebo),
+            "ablate_random": (feature, size, None),
+            "amplify": (None, dose, feature),
+            "amplify_placebo": (None, dose * size / float(norm[placebo]), placebo),
+            "amplify_random": (None, dose * size, None),
+        }[arm]
+        made.append(Push(text, number, arm, shape, factor, along))
     return made

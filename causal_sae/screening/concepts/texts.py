@@ -99,7 +99,8 @@ def _others(concept: Concept, positive: dict[str, Bools], texts: Sequence[str]) 
     words = [re.escape(word.strip()) for word in concept.words or () if word.strip()]
     pattern = re.compile(rf"(?<!\w)({'|'.join(words)})(?!\w)", re.IGNORECASE) if words else None
     free = np.array([pattern is None or pattern.search(text) is None for text in texts], np.bool_)
-    return others & ~positive[concept.name] & free
+    chosen: Bools = others & ~positive[concept.name] & free
+    return chosen
 
 
 def _check(trial: ConceptTrial, pool: Pool) -> None:

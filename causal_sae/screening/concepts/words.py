@@ -69,7 +69,8 @@ def marking(positive: Ids, negative: Ids) -> Ids:
         z = (odds[0] - odds[1]) / np.sqrt(1 / (have + prior) + 1 / (lack + prior))
     z[have < FEWEST_TIMES] = -np.inf
     order = np.argsort(-z, kind="stable")[:MOST]
-    return order[z[order] > SURE].astype(np.int64)
+    found: Ids = order[z[order] > SURE].astype(np.int64)
+    return found
 
 
 def _texts_with(ids: Ids, size: int) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ from rich.text import Text
 from causal_sae.cli import (
     allocate,
     assign,
+    concepts,
     diagnose,
     doctor,
     estimate,
@@ -86,7 +87,7 @@ def _how_to_go_on(stop: KeyboardInterrupt, trial: str) -> str:
 def _again(trial: str) -> list[str]:
     """The words of the command that was stopped, without those that going on gives anew."""
     words = sys.argv[1:]
-    if words[:1] not in (["screen"], ["features"]):
+    if words[:1] not in (["screen"], ["features"], ["concepts"]):
         return ["causal-sae", "run", trial]
     kept: list[str] = []
     for before, word in zip(["", *words], words, strict=False):
@@ -112,7 +113,7 @@ app = typer.Typer(
 )
 for command in (
     *(doctor, fetch, new, validate, pilot, power, looks, allocate, diagnose, register),
-    *(assign, run, screen, estimate, report, export, steer, schema),
+    *(assign, run, screen, concepts, estimate, report, export, steer, schema),
 ):
     app.command(command.NAME)(speaking(command.command))
 group = typer.Typer(

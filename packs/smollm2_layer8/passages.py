@@ -77,7 +77,7 @@ def before_word(
             continue
         draw = random.Random(f"{seed}/{document.source}/{document.key}")
         found = []
-        for sentence in _sentences(document.text):
+        for sentence in sentences(document.text):
             for match in re.finditer(rf" {re.escape(word)}\b", sentence):
                 before = sentence[: match.start()].split(" ")
                 if len(before) >= words[0]:
@@ -89,7 +89,8 @@ def before_word(
     return cut
 
 
-def _sentences(text: str) -> Iterator[str]:
+def sentences(text: str) -> Iterator[str]:
+    """The sentences of a text, its line breaks made blanks."""
     flat = re.sub(r"\s+", " ", text)
     yield from re.split(r"(?<=[.!?]) (?=[A-Z])", flat)
 

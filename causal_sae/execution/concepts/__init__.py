@@ -1,0 +1,1 @@
+"""Concept trials on the model: what features fire on texts, and what edits of them change."""

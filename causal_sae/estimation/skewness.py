@@ -190,9 +190,12 @@ def with_fractions(thirds: tuple[float, ...], shrunken: float) -> tuple[float, .
     shrunken:
         What they were made with.
     """
-    if shrunken != ONE_SIDED:
-        return thirds
-    return tuple(third * fraction for third in thirds for fraction in FRACTIONS)
+    return tuple(third * fraction for third in thirds for fraction in fractions(shrunken))
+
+
+def fractions(shrunken: float) -> tuple[float, ...]:
+    """Which parts of a third cumulant count, by what it was made with."""
+    return FRACTIONS if shrunken == ONE_SIDED else (1.0,)
 
 
 def limits(estimate: float, std_error: float, df: float, third: float, alpha: float) -> Limits:

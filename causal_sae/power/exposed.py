@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
-from causal_sae.estimation.skewness import ONE_SIDED, SHRUNKEN, STRAIGHT
+from causal_sae.estimation.skewness import ONE_SIDED, SHRUNKEN, STRAIGHT, fractions
 
 if TYPE_CHECKING:
     from causal_sae.estimation.sample import Matrix, Vector
@@ -63,8 +63,9 @@ def _limits(m: Vector, level: float, shrunken: float) -> tuple[Vector, Matrix, M
     spread = np.sqrt(6 * np.maximum(m - 2, 0) / ((m + 1) * (m + 3)))
     gamma = (1 + shrunken / m) * spread / np.sqrt(m) * node[:, None]
     reach = np.asarray(stats.t.isf(level, m - 1))
-    above = np.maximum(reach, untransformed(reach, gamma))
-    below = np.minimum(-reach, untransformed(-reach, gamma))
+    gammas = [gamma * part for part in fractions(shrunken)]
+    above = np.max([reach + 0 * gamma, *(untransformed(reach, g) for g in gammas)], axis=0)
+    below = np.min([-reach + 0 * gamma, *(untransformed(-reach, g) for g in gammas)], axis=0)
     return weight / weight.sum(), below, above
 
 

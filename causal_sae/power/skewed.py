@@ -14,7 +14,7 @@ import numpy as np
 from scipy import stats
 
 from causal_sae.estimation.sample import Vector
-from causal_sae.estimation.skewness import ONE_SIDED, SHRUNKEN
+from causal_sae.estimation.skewness import ONE_SIDED, SHRUNKEN, fractions
 from causal_sae.power.exposed import NODES, tail, untransformed
 
 Arms: TypeAlias = tuple[tuple[float, float], ...]
@@ -72,6 +72,7 @@ def skewed_power_against(
 def _limits(arms: Arms, df: float, level: float, shrunken: float) -> tuple[Vector, Vector, Vector]:
     """[cases] probabilities, and what t must be below, or above, to reject."""
     weight, gammas = _skewness(arms, shrunken)
+    gammas = [gamma * part for gamma in gammas for part in fractions(shrunken)]
     reach = np.full(len(weight), float(stats.t.isf(level, df)))
     above = np.max([reach, *(untransformed(reach, gamma) for gamma in gammas)], axis=0)
     below = np.min([-reach, *(untransformed(-reach, gamma) for gamma in gammas)], axis=0)

@@ -59,7 +59,7 @@ def main() -> None:
     """The command."""
     torch.set_num_threads(1)
     from causal_sae import pipeline  # noqa: PLC0415 - after the number of threads
-    from causal_sae.execution import execute, forward, plan, shards  # noqa: PLC0415
+    from causal_sae.execution import execute, forward, shards  # noqa: PLC0415
     from causal_sae.execution.backends.local import LocalBackend  # noqa: PLC0415
     from causal_sae.execution.host import Host  # noqa: PLC0415
     from causal_sae.execution.sequences import Tokenizer  # noqa: PLC0415
@@ -73,7 +73,7 @@ def main() -> None:
         clock.watch(SAE, name, "SAE")
     clock.watch(forward, "edit_rows", "edits")
     clock.watch(Tokenizer, "prompts", "tokenising")
-    clock.watch(plan, "plan", "planning")
+    clock.watch(LocalBackend, "plan", "planning")
     clock.watch(execute, "_save", "writing")
     clock.watch(execute, "_together", "writing")
     clock.watch(shards, "_rows", "rows of the table")

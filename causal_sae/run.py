@@ -116,6 +116,7 @@ class Run:
             flag_meanings=FLAGS,
             companions=self.tables,
             trial_text=self.folder.trial_file.read_text(encoding="utf-8"),
+            texts=self.texts,
         )
 
     def _repr_html_(self) -> str:

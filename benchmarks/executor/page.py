@@ -12,6 +12,9 @@ from benchmarks.executor.peers import PEERS
 from benchmarks.executor.ways import WAYS
 
 NOTE = "<!-- Written by `python -m benchmarks.executor`. Do not edit by hand. -->\n\n"
+OVERHEAD = Path(__file__).parents[1] / "overhead.csv"
+BESIDE = ("planning", "tokenising", "writing", "rows of the table")
+"""What a run does that is neither the model's nor the SAE's nor the analysis'."""
 MIDDLE = {"place": "middle", "arms": 8}
 
 
@@ -49,6 +52,8 @@ def text(table: pd.DataFrame) -> str:
         layer = int(part["layer"].iloc[0])
         what = "last token edited" if last else "all tokens edited"
         parts.append(f"## {str(place).capitalize()} layer ({layer}), {what}\n\n{_rows(part)}")
+    if OVERHEAD.exists():
+        parts.append(_overhead(pd.read_csv(OVERHEAD).set_index("what")["value"]))
     parts.append(
         "## The ways\n\n"
         + "\n".join(f"- **{name}**: {says}." for name, says in _said(table).items())
@@ -58,6 +63,26 @@ def text(table: pd.DataFrame) -> str:
         "measured.\n"
     )
     return "\n".join(parts)
+
+
+def _overhead(spent: pd.Series) -> str:
+    """What a whole trial spent beside its forward passes, and its memory."""
+    beside = float(spent.reindex(list(BESIDE)).fillna(0).sum())
+    once = float(spent[["planning", "tokenising"]].sum())
+    running = float(spent[["writing", "rows of the table"]].sum())
+    memory = float(spent["MB at the end"] / spent["MB after one batch"])
+    return (
+        "## Beside the forward passes\n\n"
+        f"A whole trial (`trials/lord`) took {spent['all']:.0f} s of processor time: "
+        f"{spent['forward passes']:.0f} s of forward passes, {spent['SAE'] + spent['edits']:.1f} s "
+        f"of the SAE and the edits, and {beside:.2f} s ({beside / spent['all']:.1%}) of planning, "
+        f"tokenising and writing, of which {once:.2f} s do not grow with the number of arms and "
+        f"{running:.2f} s do; {spent['estimates and report']:.1f} s went to the estimates, the "
+        "figures and the report. The rest is loading libraries, model and SAE. At its peak the "
+        f"process held {spent['MB at the end']:,.0f} MB, {memory:.2f} times what it held with the "
+        "model loaded and its largest batch run once. Measured by "
+        "`python -m benchmarks.overhead trials/lord`.\n"
+    )
 
 
 def _said(table: pd.DataFrame) -> dict[str, str]:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from causal_sae.execution.hook_points import HookPoint
 from causal_sae.execution.model import LanguageModel
+from causal_sae.execution.traced_values import in_one_piece, move, put, value_at
 
 Route = Literal["suffix", "full"]
 Memory: TypeAlias = Any
@@ -136,7 +137,7 @@ class Host:
     def plain(self, ids: Tensor, keep: int) -> Tensor:
         """The logits of the bare model, ``[P, keep, vocabulary]``, without nnsight: the oracle."""
         head = self.model.network.get_output_embeddings()
-        handle = None if head is None else head.register_forward_pre_hook(_together)
+        handle = None if head is None else head.register_forward_pre_hook(in_one_piece)
         try:
             with torch.no_grad():
                 out = self.model.network(**self._inputs(ids), use_cache=False, logits_to_keep=keep)
@@ -164,8 +165,8 @@ class Host:
         with torch.no_grad(), self._tree.trace(**inputs) as tracer:
             stream = None if same else block.input.save()
             if elsewhere:
-                read = _value(seen, hook, rows).clone().save()
-            activation = _value(site, at, rows).save()
+                read = value_at(seen, hook, rows).clone().save()
+            activation = value_at(site, at, rows).save()
             tracer.stop()
         whole: Tensor = activation if same else stream  # type: ignore[assignment]  # saved above
         if read is None:
@@ -209,13 +210,13 @@ class Host:
             for number in range(skipped):
                 blocks[number].skip(passed)
             if replace:
-                _put(site, hook, activation)
+                put(site, hook, activation)
             if bypass is not None:
                 # The residual stream runs past the module that is read and joins again here.
-                _move(bypass, hook.block_index, moved)
+                move(bypass, hook.block_index, moved)
             for name, module, point in later:
                 # Falcon's blocks go on to write into what their MLP gave them.
-                watched[name] = _value(module, point, rows).clone().save()
+                watched[name] = value_at(module, point, rows).clone().save()
             if few is not None:
                 # What the model does to its logits afterwards, it does to these.
                 head.skip(few(head.input))
@@ -270,9 +271,9 @@ class Host:
             for number in range(skipped):
                 self._blocks[number].skip(passed)
             if replace:
-                _put(self._site, self.written, activation)
+                put(self._site, self.written, activation)
             if bypass is not None:
-                _move(bypass, inside, moved)
+                move(bypass, inside, moved)
             if few is not None:
                 head.skip(few(head.input))
             elif head is not None:
@@ -357,12 +358,12 @@ class Host:
         elsewhere, seen, reads = hook != self.hook, self._module(self.hook.module), self.hook
         inputs, rows = self._inputs(ids[:, None], length) | self._remembering(memory), len(ids)
         with torch.no_grad(), tree.trace(**inputs, logits_to_keep=1):
-            read = _value(seen, reads, rows).clone() if elsewhere else None
-            before = _value(site, hook, rows)
+            read = value_at(seen, reads, rows).clone() if elsewhere else None
+            before = value_at(site, hook, rows)
             after = change(before if read is None else read, before)
-            _put(site, hook, after)
+            put(site, hook, after)
             if bypass is not None:
-                _move(bypass, hook.block_index, after - before)
+                move(bypass, hook.block_index, after - before)
             logits = tree.output.logits.save()
         return logits[:, -1]  # type: ignore[no-any-return]
 
@@ -389,41 +390,6 @@ class Host:
         return stream if index is None else (*(None,) * index, stream, None)
 
 
-def _together(_head: torch.nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The hidden states in one piece, so that the unembedding is read once and not row by row."""
-    return (given[0].contiguous(), *given[1:])
-
-
 def site_of(hook: HookPoint) -> str:
     """One name for each place: a module's input is not its output."""
     return f"{hook.module}.{hook.side}"
-
-
-def _value(module: Any, hook: HookPoint, rows: int) -> Any:
-    """What stands at the hook, ``[rows, S, d]``."""
-    if hook.side == "input":
-        value = module.input
-    else:
-        value = module.output if hook.index is None else module.output[hook.index]
-    return value.reshape(rows, -1, value.shape[-1]) if hook.flat else value
-
-
-def _put(module: Any, hook: HookPoint, value: Tensor) -> None:
-    # A copy: blocks may write into what they are given.
-    new = value.flatten(0, 1).clone() if hook.flat else value.clone()
-    if hook.side == "input":
-        module.input = new
-    elif hook.index is None:
-        module.output = new
-    else:
-        old = module.output
-        module.output = (*old[: hook.index], new, *old[hook.index + 1 :])
-
-
-def _move(block: Any, index: int | None, change: Tensor) -> None:
-    """Add ``change`` to the residual stream that leaves ``block``."""
-    old = block.output
-    if index is None:
-        block.output = old + change
-    else:
-        block.output = (*old[:index], old[index] + change, *old[index + 1 :])

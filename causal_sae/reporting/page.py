@@ -15,6 +15,7 @@ from causal_sae.reporting.figures import draw
 from causal_sae.reporting.files import replacing
 from causal_sae.reporting.graph import causal_graph
 from causal_sae.reporting.svg import inline
+from causal_sae.reporting.texts import shown
 from causal_sae.reporting.verdict import judge
 from causal_sae.tables import COMPANIONS, EFFECTS
 
@@ -120,6 +121,7 @@ def _context(record: TrialRecord, rows: tuple[Effect, ...]) -> dict[str, object]
         "missingness": sections.missingness(record.companions.get("missingness")),
         "missingness_text": COMPANIONS["missingness"].explanation,
         "flags": sections.flags(rows, record.flag_meanings),
+        "texts": shown(trial, record.texts),
         "looks_text": sections.looks(trial, manifest),
         "registration": sections.registration(trial, manifest),
         "deviations": manifest.get("deviations", []),

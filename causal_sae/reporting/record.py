@@ -97,6 +97,8 @@ class TrialRecord:
         The trial file as it was run; default: written from ``trial``.
     companions:
         The tables beside the effects, by their name in :data:`causal_sae.tables.COMPANIONS`.
+    texts:
+        What was generated: unit_id, arm, draw, sample, prompt, text; None where nothing was.
     """
 
     trial: Trial
@@ -112,6 +114,7 @@ class TrialRecord:
     flag_meanings: Mapping[str, str] = field(default_factory=dict)
     trial_text: str = ""
     companions: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    texts: pd.DataFrame | None = None
 
 
 def main_outcome(trial: Trial) -> str:

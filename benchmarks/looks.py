@@ -19,6 +19,7 @@ from causal_sae.estimation.sequential import always_valid
 from causal_sae.estimation.sequential.path import Stage, follow
 from causal_sae.estimation.sequential.spending import planned_spending
 from causal_sae.estimation.sequential.stagewise import as_normal, rank
+from causal_sae.estimation.skewness import limits, third_cumulant
 
 QUARTERS = (0.25, 0.5, 0.75, 1.0)
 Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
@@ -92,6 +93,30 @@ def sequences(trials: int) -> None:
             t = part.mean(1) / (part.std(1, ddof=1) / np.sqrt(n))
             missed |= _beyond(t, np.full(trials, n - 1.0), number)
         print(f"lognormal differences, every {every}: {1 - missed.mean():.4f}", flush=True)
+    guarded(trials)
+
+
+def guarded(trials: int) -> None:
+    """How often sequences of the statistic that `auto` takes, with Hall's caution, hold."""
+    rng = np.random.default_rng(5)
+    values = {
+        "lognormal": rng.lognormal(size=(trials, 500)) - np.exp(0.5),
+        "exponential": rng.exponential(size=(trials, 500)) - 1,
+        "normal": rng.standard_normal((trials, 500)),
+    }
+    for name, difference in values.items():
+        for every in (10, 25, 50):
+            missed = np.zeros(trials, dtype=bool)
+            for number, n in enumerate(range(every, 501, every), 1):
+                t = [_cautious(part) for part in difference[:, :n]]
+                missed |= _beyond(np.array(t), np.full(trials, n - 1.0), number)
+            print(f"{name} differences, hall, every {every}: {1 - missed.mean():.4f}", flush=True)
+
+
+def _cautious(part: np.ndarray) -> float:
+    error = float(part.std(ddof=1)) / np.sqrt(len(part))
+    third = third_cumulant(part)
+    return limits(float(part.mean()), error, len(part) - 1.0, third, 0.05).statistic
 
 
 def _beyond(t: np.ndarray, df: np.ndarray, number: int) -> np.ndarray:

@@ -126,6 +126,10 @@ FLAGS: dict[str, str] = {
     "at the end.",
     "units_after_stop": "Units came in after the look that decided; they are in the table of "
     "looks, and not in this row.",
+    "repeated_interval": "The trial could stop at any look because of its primary outcomes; this "
+    "outcome's interval and p-value hold at all looks at once (a repeated confidence interval), so "
+    "whatever stopped it. They are of this look; the estimate is as it stood, and after an early "
+    "stop off on average where it goes with a primary outcome.",
     "naive_after_looks": "The trial could stop early because of its primary outcomes, which this "
     "analysis takes no account of: where it did, an outcome that goes with them is estimated as "
     "too far from zero, and its p-value is too small.",

@@ -46,7 +46,7 @@ def test_a_run_stops_where_its_boundary_is_crossed(declared, tmp_path):
     primary, guardrail = run.effects["flags"]
     assert "stage_wise" in primary
     assert "stopped_early:2" in primary
-    assert "naive_after_looks" in guardrail
+    assert "repeated_interval:2" in guardrail
     assert bool(run.effects["reject"][0])
     page = run.report.read_text()
     assert "Looks before the end" in page

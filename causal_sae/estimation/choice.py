@@ -98,7 +98,7 @@ def choose_for(
     a pool, and otherwise ``hall``: the design's own estimator with limits for skewed outcomes,
     unless there are clusters, or a correction that needs Student's statistics. Where clusters are
     few, standard errors are CR3's. A primary outcome that is looked at before the end keeps the
-    design's own estimator.
+    design's own estimator, unless it is looked at by a confidence sequence.
 
     Where the outcome has a margin each limit has to hold alone, and the estimator is made so.
 
@@ -130,8 +130,11 @@ def _chosen(
     edits = [trial.arm(arm).intervention for arm in pair]
     inert = edits_active_only(edits[0]) and (edits[1].kind == "none" or edits_active_only(edits[1]))
     if trial.analysis.looks is not None and contrast.outcome.role == "primary":
-        # What a test has must not change from look to look, and be Student's.
-        return name, estimator
+        # A test that spends alpha is Student's at every look. A confidence sequence asks for a
+        # bound at each look alone, and that is held for skewed outcomes by Hall's limits only.
+        sequence = trial.analysis.looks.spending == "always_valid"
+        guarded = sequence and allows_skewness(trial, name)
+        return ("hall", hall.ESTIMATOR) if guarded else (name, estimator)
     if name == "paired" and inert and sparse.applies(sample):
         return "sparse", sparse.ESTIMATOR
     if allows_skewness(trial, name):

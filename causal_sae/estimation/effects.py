@@ -29,7 +29,16 @@ from causal_sae.estimation.instruments import with_uptake
 from causal_sae.estimation.linear_contrasts import combination_rows
 from causal_sae.estimation.multiplicity import SAMPLE, adjust
 from causal_sae.estimation.sample import Sample, Vector, complete_pairs
-from causal_sae.estimation.sequential import Monitored, honest_row, monitor, require_end, until
+from causal_sae.estimation.sequential import (
+    Monitored,
+    honest_row,
+    look_numbers,
+    monitor,
+    nominal,
+    repeated_p_value,
+    require_end,
+    until,
+)
 from causal_sae.estimation.several_arms import check_several_arms
 from causal_sae.estimation.skewness import few_differences, skewness_flags
 from causal_sae.estimation.sparsity import sparsity_flags
@@ -96,12 +105,37 @@ def _row_of_looks(
 ) -> dict[str, object]:
     """The row of a contrast; one that was looked at stands as it did when it was decided."""
     own = next((one for one in looked_at if one.contrast == contrast), None)
+    if own is None and looked_at:
+        return _beside_looks(trial, values, contrast)
     if own is None or own.stop is None:
         row = effect_row(trial, values, contrast)
         naive = [*codes.split(row["flags"]), *(["naive_after_looks"] if looked_at else [])]
         return {**row, "flags": codes.join(naive)}
     row = effect_row(trial, until(values, own.stop.number), contrast)
     return honest_row(trial, row, own)
+
+
+def _beside_looks(trial: Trial, values: pd.DataFrame, contrast: Contrast) -> dict[str, object]:
+    """The row of an outcome that no rule looked at, in a trial that could stop at any look."""
+    looks = trial.analysis.looks
+    assert looks is not None
+    alpha, sides = trial.analysis.alpha, 1 if has_margin(contrast.outcome) else 2
+    number = look_numbers(trial, values)[-1]
+    # A test of one side has the boundary of a two-sided one at twice its level.
+    level = nominal(looks, number, 2 * alpha / sides) * sides / 2
+    analysis = trial.analysis.model_copy(update={"alpha": level})
+    row = effect_row(trial.model_copy(update={"analysis": analysis}), values, contrast)
+    p_value = _as_float(row["p_value"])
+    if not np.isnan(p_value):
+        repeated = repeated_p_value(looks, number, min(1.0, 2 * p_value / sides)) * sides / 2
+        row["p_value"] = max(p_value, repeated)
+    row["conf_level"] = 1 - interval_alpha(contrast.outcome, alpha)
+    flags = [*codes.split(row["flags"]), f"repeated_interval:{number}"]
+    return {**row, "flags": codes.join(flags)}
+
+
+def _as_float(value: object) -> float:
+    return float(value) if isinstance(value, int | float | np.floating) else np.nan
 
 
 def effect_row(

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from scipy import special, stats
 
 from causal_sae.estimation.inference import Estimate, student
-from causal_sae.estimation.sequential import always_valid
+from causal_sae.estimation.sequential import always_valid, nominal, repeated_p_value
 from causal_sae.estimation.sequential.path import Regions, Stage, follow
 from causal_sae.estimation.sequential.spending import classical, crossed, planned_spending
 from causal_sae.estimation.sequential.stagewise import as_normal, ordered, rank
+from causal_sae.spec.analysis import Looks
 
 GOLDENS = Path(__file__).parents[1] / "goldens" / "sequential"
 FIFTHS = [0.2, 0.4, 0.6, 0.8, 1.0]
@@ -178,8 +179,7 @@ def test_a_confidence_sequence_excludes_zero_exactly_when_p_is_alpha():
     for time in (0.1, 0.5, 1.0, 3.0):
         bound = always_valid.boundary(0.05, time)
         assert always_valid.p_value(0.05, time, bound) == pytest.approx(0.05, rel=1e-9)
-        assert always_valid.reach(0.05, 0.05, time, np.nan) == pytest.approx(bound)
-        assert always_valid.reach(0.05, 0.05, time, 12.0) > bound
+        assert always_valid.reach(0.05, 0.05, time) == pytest.approx(bound)
         assert bound > special.ndtri(0.975)
     assert always_valid.p_value(0.05, 0.5, 0.0) == 1.0
 
@@ -197,3 +197,36 @@ def test_a_confidence_sequence_holds_at_all_of_many_looks():
     bounds = np.array([always_valid.boundary(0.05, t) for t in times])
     walks = np.cumsum(rng.normal(0, 0.1, (4000, 200)), axis=1) / np.sqrt(times)
     assert np.mean((np.abs(walks) >= bounds).any(axis=1)) <= 0.05
+
+
+@pytest.mark.parametrize("spending", ["obrien_fleming", "pocock", "always_valid"])
+def test_repeated_intervals_hold_whatever_stops_the_trial(spending):
+    """The worst rule stops where the outcome is furthest out; all looks together err by alpha."""
+    looks = Looks(at=(0.25, 0.5, 0.75, 1.0), spending=spending)
+    limits = np.array([special.ndtri(1 - nominal(looks, k, 0.05) / 2) for k in range(1, 5)])
+    steps = np.random.default_rng(8).standard_normal((40_000, 4))
+    z = np.cumsum(steps, axis=1) / np.sqrt(np.arange(1, 5))
+    missed = float((np.abs(z) > limits).any(axis=1).mean())
+    assert missed == pytest.approx(0.05, abs=0.004) or (
+        spending == "always_valid" and missed < 0.05
+    )
+
+
+def test_repeated_levels_are_the_published_boundaries():
+    fifths = (0.2, 0.4, 0.6, 0.8, 1.0)
+    classical = Looks(at=fifths, spending="classical_obrien_fleming")
+    constants = (4.5617, 3.2256, 2.6337, 2.2809, 2.0401)
+    for number, constant in enumerate(constants, 1):
+        level = 2 * special.ndtr(-constant)
+        assert nominal(classical, number, 0.05) == pytest.approx(level, rel=2e-3)
+        assert repeated_p_value(classical, number, level) == pytest.approx(0.05, rel=2e-3)
+
+
+@pytest.mark.parametrize("spending", ["obrien_fleming", "pocock", "always_valid"])
+def test_repeated_p_values_go_with_the_intervals(spending):
+    looks = Looks(at=(0.5, 1.0), spending=spending)
+    for alpha in (0.001, 0.05, 0.4):
+        level = nominal(looks, 1, alpha)
+        assert repeated_p_value(looks, 1, level) == pytest.approx(alpha, rel=1e-4)
+        assert level <= alpha
+    assert repeated_p_value(looks, 1, 0.999) == 1.0

@@ -6,8 +6,26 @@ are in large samples: ``Z`` at information fraction ``t`` has mean ``drift * sqr
 statistics enter by their tail probabilities, as normal quantiles.
 """
 
-from causal_sae.estimation.sequential.monitor import Monitored, monitor, stops, until
+from causal_sae.estimation.sequential.monitor import (
+    Monitored,
+    look_numbers,
+    monitor,
+    stops,
+    until,
+)
+from causal_sae.estimation.sequential.repeated import nominal, repeated_p_value
 from causal_sae.estimation.sequential.rows import honest_row, require_end
 from causal_sae.estimation.sequential.table import looks_table
 
-__all__ = ["Monitored", "honest_row", "looks_table", "monitor", "require_end", "stops", "until"]
+__all__ = [
+    "Monitored",
+    "honest_row",
+    "look_numbers",
+    "looks_table",
+    "monitor",
+    "nominal",
+    "repeated_p_value",
+    "require_end",
+    "stops",
+    "until",
+]

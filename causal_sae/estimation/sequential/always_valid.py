@@ -2,14 +2,13 @@
 
 Robbins' (1970) normal mixture, in the asymptotic form of Waudby-Smith, Arbour, Sinha, Kennedy and
 Ramdas (2024), Time-uniform central limit theory and asymptotic confidence sequences; Annals of
-Statistics 52, 2613. They hold in large samples: a first look at few units is not covered by them.
+Statistics 52, 2613. They hold in large samples; at early looks at few units what is missing is the
+skewness of the estimate, which the limits of ``hall`` allow for.
 """
 
 from __future__ import annotations
 
-from math import exp, inf, log, sqrt
-
-from scipy import special, stats
+from math import exp, log, sqrt
 
 
 def tuned(alpha: float) -> float:
@@ -56,8 +55,8 @@ def p_value(alpha: float, time: float, z: float) -> float:
     return 1.0 if exponent <= 0 else exp(-min(exponent, 700.0))
 
 
-def reach(alpha: float, level: float, time: float, df: float) -> float:
-    """Half the width of the interval in standard errors; Student's quantile of the same tail.
+def reach(alpha: float, level: float, time: float) -> float:
+    """Half the width of the interval, as a normal quantile.
 
     Parameters
     ----------
@@ -67,11 +66,6 @@ def reach(alpha: float, level: float, time: float, df: float) -> float:
         One minus the interval's level.
     time:
         The information fraction.
-    df:
-        Degrees of freedom; NaN: the normal distribution.
     """
     ratio = tuned(alpha) * time
-    z = sqrt((1 + 1 / ratio) * log((ratio + 1) / level**2))
-    if not df < inf:
-        return z
-    return float(stats.t.isf(special.ndtr(-z), df))
+    return sqrt((1 + 1 / ratio) * log((ratio + 1) / level**2))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +16,7 @@ from causal_sae.estimation.sequential import always_valid
 from causal_sae.estimation.sequential.path import Regions, Stage, follow
 from causal_sae.estimation.sequential.spending import SPENDING, planned_spending
 from causal_sae.estimation.sequential.stagewise import as_normal
+from causal_sae.estimation.sequential.times import is_last, planned_time
 from causal_sae.spec.rules.looks import share_of_alpha
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 NEWS = 1e-4
 """A look that adds less information than this is not made, unless it is the last."""
-TUNED = 10
-"""Looks ``every`` so many units know no end: their sequence is the tightest at this one."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,8 @@ class Look:
     """Analysed in treatment and reference."""
     fitted: Estimate
     """The naive estimate."""
+    at_level: Callable[[float], Estimate] = field(repr=False, compare=False)
+    """The same with an interval of one minus another level."""
 
     @property
     def z(self) -> float:
@@ -115,11 +116,6 @@ def monitor(trial: Trial, values: pd.DataFrame) -> list[Monitored]:
     primary = [outcome for outcome in trial.outcomes if outcome.role == "primary"]
     contrasts = [Contrast(o, *pair) for o in primary for pair in trial.contrasts]
     return [_monitored(trial, looks, values, numbers, one) for one in contrasts]
-
-
-def planned_time(looks: Looks, number: int) -> float:
-    """The share of the planned units that is in at a look; of those at look 10 without an end."""
-    return number / TUNED if looks.at is None else looks.at[min(number, len(looks.at)) - 1]
 
 
 def look_numbers(trial: Trial, values: pd.DataFrame) -> list[int]:
@@ -205,11 +201,6 @@ def _made(
             yield look
 
 
-def is_last(looks: Looks, number: int) -> bool:
-    """Whether a look is the last one planned."""
-    return looks.at is not None and number == len(looks.at)
-
-
 def _look(
     trial: Trial, values: pd.DataFrame, contrast: Contrast, number: int, time: float
 ) -> Look | None:
@@ -217,10 +208,14 @@ def _look(
     if not len(sample):
         return None
     estimator = choose_for(trial, contrast, sample)[1]
-    fitted = settle(estimator.fit(sample, trial.analysis.alpha), sample.outcome)
+
+    def at_level(alpha: float) -> Estimate:
+        return settle(estimator.fit(sample, alpha), sample.outcome)
+
+    fitted = at_level(trial.analysis.alpha)
     treatment, reference = (len(arm) for arm in sample.arms)
     share = _information(treatment, reference) / _planned(trial, values, contrast)
-    return Look(number, time * min(share, 1.0), (treatment, reference), fitted)
+    return Look(number, time * min(share, 1.0), (treatment, reference), fitted, at_level)
 
 
 def _information(treatment: int, reference: int) -> float:

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import special
 
 from causal_sae import flags as codes
 from causal_sae.errors import DataError, Place
 from causal_sae.estimation.sequential import always_valid
-from causal_sae.estimation.sequential.monitor import Look, Monitored, is_last
+from causal_sae.estimation.sequential.monitor import Look, Monitored
 from causal_sae.estimation.sequential.stagewise import ordered
+from causal_sae.estimation.sequential.times import is_last
 
 if TYPE_CHECKING:
     from causal_sae.spec import Trial
@@ -87,13 +89,9 @@ def _of_sequence(trial: Trial, one: Monitored, stop: Look) -> Mapping[str, float
     smallest = min(always_valid.p_value(one.alpha, look.time, look.z) for look in seen)
     if not fitted.std_error > 0:
         return {"p_value": smallest}
-    level = trial.analysis.alpha
-    half = always_valid.reach(one.alpha, level, stop.time, fitted.df) * fitted.std_error
-    return {
-        "p_value": smallest,
-        "conf_low": fitted.estimate - half,
-        "conf_high": fitted.estimate + half,
-    }
+    reach = always_valid.reach(one.alpha, trial.analysis.alpha, stop.time)
+    found = stop.at_level(2 * float(special.ndtr(-reach)))
+    return {"p_value": smallest, "conf_low": found.conf_low, "conf_high": found.conf_high}
 
 
 def _flags(trial: Trial, one: Monitored, stop: Look) -> list[str]:

@@ -38,7 +38,7 @@ def test_every_column_has_a_meaning_and_no_other():
     for contract in (
         *(tables.ASSIGNMENT, tables.OBSERVATIONS, tables.EFFECTS, tables.FEATURES),
         *(plan_tables.POWER, plan_tables.POWER_CURVE, plan_tables.DIAGNOSIS),
-        *(plan_tables.LOOKS_PLAN, tables.LOOKS, tables.SCREEN),
+        *(plan_tables.LOOKS_PLAN, tables.LOOKS, tables.SCREEN, tables.VERDICTS),
         *COMPANIONS.values(),
     ):
         assert set(contract.columns) == set(column_texts.MEANINGS[contract.name])

@@ -37,8 +37,8 @@ SCREEN_FILES = {
 
 CONCEPT_FILES = {
     "verdicts.parquet, verdicts.csv": "One row a claim: a feature and a concept.",
-    "tests.parquet, tests.csv": "One row a claim and requirement: texts, estimate with its interval, "
-    "the limit, and the one-sided p-values that it holds and that it fails.",
+    "tests.parquet, tests.csv": "One row a claim and requirement: texts, estimate with its "
+    "interval, the limit, and the one-sided p-values that it holds and that it fails.",
     "report.html": "Verdicts, rule and evidence on one page that opens offline.",
     "figures/claims.png, figures/claims.svg": "What ablation took and amplification gave.",
     "observations.parquet": "What every edit of a text changed; `run` is false where a placebo is "
@@ -161,8 +161,8 @@ FEATURE_MEANINGS: dict[str, dict[str, str]] = {
         "feature": "The feature that claims it.",
         "verdict": "`upheld`, `not upheld`, `harmful` or `cannot tell`; see "
         "[the rule](../explanation/concept-verdicts.md#the-rule).",
-        "because": "The requirement that decided: the strongest evidence against the label, or where "
-        "nothing was shown the weakest for it.",
+        "because": "The requirement that decided: the strongest evidence against the label, or "
+        "where nothing was shown the weakest for it.",
         "p_upheld_adjusted": "Of: some requirement fails; adjusted over all claims.",
         "p_not_upheld_adjusted": "Of: every effect is as large as `least`; adjusted likewise.",
         "p_harmful_adjusted": "Of: every guardrail holds; adjusted likewise.",
@@ -172,8 +172,8 @@ FEATURE_MEANINGS: dict[str, dict[str, str]] = {
         "family_size": "How many claims are adjusted together.",
         "correction": "How.",
         "found": "Whether its texts led to the feature; else it was declared.",
-        "auroc": "The chance that its largest activation is larger in a text of the concept, on the "
-        "half of the texts that finds claims.",
+        "auroc": "The chance that its largest activation is larger in a text of the concept, on "
+        "the half of the texts that finds claims.",
         "auroc_low": "Lower limit of its interval.",
         "auroc_high": "Upper limit.",
         "auroc_fresh": "The same on the other half, which did not choose it.",

@@ -34,6 +34,7 @@ from causal_sae.feature_tables import COMPANIONS
 from causal_sae.flags import FLAGS
 from causal_sae.spec import outcomes
 from causal_sae.spec.concepts import ConceptTrial
+from causal_sae.spec.verdicts import VERDICTS
 
 HERE = Path(__file__).parent / "reference"
 
@@ -166,7 +167,7 @@ def feature_store() -> str:
     files = [(", ".join(f"`{n}`" for n in k.split(", ")), v) for k, v in CONCEPT_FILES.items()]
     parts.append(table(("file", "what it holds"), files))
     parts.append("\nThe table:\n")
-    parts.append(table(("column", "kind", "meaning"), _columns(contracts.VERDICTS)))
+    parts.append(table(("column", "kind", "meaning"), _columns(VERDICTS)))
     return "\n".join(parts)
 
 

@@ -38,7 +38,7 @@ def claims_figure(verdicts: pd.DataFrame, least: float) -> Figure:
     Parameters
     ----------
     verdicts:
-        :data:`causal_sae.tables.VERDICTS`.
+        :data:`causal_sae.spec.verdicts.VERDICTS`.
     least:
         The smallest effect that counts.
     """

@@ -156,7 +156,7 @@ def _run(
     excluded = engine.excluded()
     prompts = [p for p in engine.prompts if p.unit_id not in excluded]
     metrics = {name: m for name, m in engine.metrics.items() if isinstance(m, Metric)}
-    sequences = lab.sequences_apart(prompts, metrics)
+    sequences: Sequences = lab.sequences_apart(prompts, metrics)
     bench = lab.bench(metrics)
     ranking = None
     if options.choose:

@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 import typer
 from column_texts import EXTRA_COLUMNS, FILES, MEANINGS, REFUTERS
-from feature_texts import SCREEN_FILES, STORE_FILES
+from feature_texts import CONCEPT_FILES, SCREEN_FILES, STORE_FILES
 from markdown_table import NOTE, plain, table
 from trial_file_page import trial_file
 
@@ -33,6 +33,8 @@ from causal_sae.execution.text_metrics import TEXT_METRICS
 from causal_sae.feature_tables import COMPANIONS
 from causal_sae.flags import FLAGS
 from causal_sae.spec import outcomes
+from causal_sae.spec.concepts import ConceptTrial
+from causal_sae.spec.verdicts import VERDICTS
 
 HERE = Path(__file__).parent / "reference"
 
@@ -159,7 +161,53 @@ def feature_store() -> str:
     parts.append(table(("file", "what it holds"), files))
     parts.append("\nThe table:\n")
     parts.append(table(("column", "kind", "meaning"), _columns(contracts.SCREEN)))
+    parts.append(
+        "\n## verdicts\n\nA concept trial is a folder that `causal-sae concepts` writes.\n"
+    )
+    files = [(", ".join(f"`{n}`" for n in k.split(", ")), v) for k, v in CONCEPT_FILES.items()]
+    parts.append(table(("file", "what it holds"), files))
+    parts.append("\nThe table:\n")
+    parts.append(table(("column", "kind", "meaning"), _columns(VERDICTS)))
     return "\n".join(parts)
+
+
+def concept_file() -> str:
+    """Every key of the file of a concept trial; models and SAEs are told of as in a trial's."""
+    schema = ConceptTrial.model_json_schema(by_alias=True)
+    parts = [
+        NOTE + "# The file of a concept trial\n\n"
+        "`model` and `sae` are those of [the trial file](trial-file.md). "
+        "[How to use it](../how-to/test-concepts.md).\n"
+    ]
+    for name, title in CONCEPT_PARTS.items():
+        own = schema if name == "ConceptTrial" else schema["$defs"][name]
+        rows = [
+            (
+                f"`{key}`",
+                " ".join(str(one.get("description", "")).replace("``", "`").split()),
+                _default(one, key in own.get("required", ())),
+            )
+            for key, one in own["properties"].items()
+        ]
+        parts.append(f"\n## {title}\n")
+        parts.append(table(("key", "meaning", "default"), rows))
+    return "\n".join(parts)
+
+
+CONCEPT_PARTS = {
+    "ConceptTrial": "The file",
+    "Concept": "concepts",
+    "Claims": "claims",
+    "Guardrails": "guardrails",
+    "ConceptAnalysis": "analysis",
+}
+
+
+def _default(one: dict[str, Any], required: bool) -> str:
+    value = one.get("default")
+    if required:
+        return "required"
+    return "" if value is None or isinstance(value, dict | list) else f"`{value}`"
 
 
 def metrics() -> str:
@@ -312,6 +360,7 @@ def _first(kind: type) -> str:
 
 PAGES: dict[str, Callable[[], str]] = {
     "trial-file.md": trial_file,
+    "concept-file.md": concept_file,
     "commands.md": commands,
     "tables.md": tables,
     "feature-store.md": feature_store,

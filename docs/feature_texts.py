@@ -1,4 +1,4 @@
-"""What each column of the feature store and of a screen means."""
+"""What each column of the feature store, of a screen and of a concept trial means."""
 
 from __future__ import annotations
 
@@ -33,6 +33,21 @@ SCREEN_FILES = {
     "pairs/part-*.parquet": "What each ablation changed: unit_id, feature, outcome, difference, "
     "untouched.",
     "trial.yaml, manifest.json": "The screen as declared; hashes, cost, rank agreement, status.",
+}
+
+CONCEPT_FILES = {
+    "verdicts.parquet, verdicts.csv": "One row a claim: a feature and a concept.",
+    "tests.parquet, tests.csv": "One row a claim and requirement: texts, estimate with its "
+    "interval, the limit, and the one-sided p-values that it holds and that it fails.",
+    "report.html": "Verdicts, rule and evidence on one page that opens offline.",
+    "figures/claims.png, figures/claims.svg": "What ablation took and amplification gave.",
+    "observations.parquet": "What every edit of a text changed; `run` is false where a placebo is "
+    "silent and nothing was run.",
+    "plan.parquet": "Which claim is tried on which text, with which placebo.",
+    "detection.parquet": "How every feature tells each concept's texts from others.",
+    "parts/part-*.parquet": "What a run that was stopped goes on from.",
+    "concepts.yaml, manifest.json": "The concepts as declared; hashes, words, rule, registration, "
+    "status.",
 }
 
 FEATURE_MEANINGS: dict[str, dict[str, str]] = {
@@ -140,5 +155,47 @@ FEATURE_MEANINGS: dict[str, dict[str, str]] = {
         "fewer than a hundred features were ablated.",
         "shrunken": "The estimate drawn towards zero as far as all tests together tell: what a "
         "fresh trial may expect.",
+    },
+    "verdicts": {
+        "concept": "The concept.",
+        "feature": "The feature that claims it.",
+        "verdict": "`upheld`, `not upheld`, `harmful` or `cannot tell`; see "
+        "[the rule](../explanation/concept-verdicts.md#the-rule).",
+        "because": "The requirement that decided: the strongest evidence against the label, or "
+        "where nothing was shown the weakest for it.",
+        "p_upheld_adjusted": "Of: some requirement fails; adjusted over all claims.",
+        "p_not_upheld_adjusted": "Of: every effect is as large as `least`; adjusted likewise.",
+        "p_harmful_adjusted": "Of: every guardrail holds; adjusted likewise.",
+        "p_upheld": "Before adjustment: the largest of ten.",
+        "p_not_upheld": "Before adjustment: six times the smallest of six.",
+        "p_harmful": "Before adjustment: four times the smallest of four.",
+        "family_size": "How many claims are adjusted together.",
+        "correction": "How.",
+        "found": "Whether its texts led to the feature; else it was declared.",
+        "auroc": "The chance that its largest activation is larger in a text of the concept, on "
+        "the half of the texts that finds claims.",
+        "auroc_low": "Lower limit of its interval.",
+        "auroc_high": "Upper limit.",
+        "auroc_fresh": "The same on the other half, which did not choose it.",
+        "sensitivity": "The share of the concept's texts in which it fires.",
+        "specificity": "The share of the others in which it does not.",
+        "n_ablation": "Texts on which it was ablated.",
+        "ablation_estimate": "What ablation changed of the concept, in nats.",
+        "ablation_conf_low": "Lower limit of its interval, not adjusted.",
+        "ablation_conf_high": "Upper limit.",
+        "ablate_placebo": "What it changed more than ablation of a placebo.",
+        "ablate_random": "What it changed more than a random direction as long.",
+        "n_amplification": "Texts on which it was amplified.",
+        "dose": "By how much, in activation units.",
+        "amplification_estimate": "What amplification changed of the concept, in nats.",
+        "amplification_conf_low": "Lower limit of its interval, not adjusted.",
+        "amplification_conf_high": "Upper limit.",
+        "amplify_placebo": "What it changed more than a placebo's direction as long.",
+        "amplify_random": "What it changed more than a random direction as long.",
+        "kl_ablate": "Divergence under ablation, nats a token.",
+        "nll_ablate": "Rise of the loss under ablation, nats a token.",
+        "kl_amplify": "Divergence under amplification.",
+        "nll_amplify": "Rise of the loss under amplification.",
+        "placebos": "The features that stood in for it.",
     },
 }

@@ -34,6 +34,18 @@ def command(
     hold_out: Annotated[
         float, typer.Option(help="Share of the prompts kept for --confirm.", min=0.0, max=0.9)
     ] = 0.3,
+    choose: Annotated[
+        float,
+        typer.Option(
+            help="Share of the other prompts that choose the features, and test none.",
+            min=0.0,
+            max=0.9,
+        ),
+    ] = 0.0,
+    top: Annotated[
+        int | None,
+        typer.Option(help="With --choose: so many features are chosen. [default: all]", min=1),
+    ] = None,
     confirm: Annotated[
         Path | None,
         typer.Option(help="Write the confirmatory trial of the hits to this file."),
@@ -52,7 +64,7 @@ def command(
     from causal_sae.spec.loading import load_trial_file
 
     declared = load_trial_file(trial, screen=True)
-    options = Options(per_feature, budget, hold_out, resume)
+    options = Options(per_feature, budget, hold_out, choose, top, resume)
     console = Console()
     finished = run_screen(declared, out, options, Console(stderr=True))
     _show(finished, console, count)

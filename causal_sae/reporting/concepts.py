@@ -10,7 +10,7 @@ from causal_sae.reporting.features.page import shown
 from causal_sae.reporting.features.terminal import number, plain_table
 from causal_sae.reporting.files import replacing
 from causal_sae.reporting.svg import inline
-from causal_sae.spec.verdicts import EFFECTS, GUARDS, RULE, VERDICTS
+from causal_sae.spec.verdicts import EFFECTS, GUARDS, KINDS, RULE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +37,7 @@ def verdicts_table(verdicts: pd.DataFrame, count: int, width: int) -> Table:
     Parameters
     ----------
     verdicts:
-        :data:`causal_sae.tables.VERDICTS`.
+        :data:`causal_sae.spec.verdicts.VERDICTS`.
     count:
         Rows.
     width:
@@ -142,7 +142,7 @@ def _by_concept(verdicts: pd.DataFrame) -> list[dict[str, Any]]:
         counts = own["verdict"].value_counts()
         rows.append(
             {"concept": concept, "claims": len(own)}
-            | {verdict: int(counts.get(verdict, 0)) for verdict in VERDICTS}
+            | {verdict: int(counts.get(verdict, 0)) for verdict in KINDS}
         )
     return rows
 

@@ -62,7 +62,7 @@ def forecast(screen: Screen, chosen: pd.DataFrame, target: float = 0.8) -> list[
     alpha = screen.trial.analysis.alpha / tests
     rows = []
     for row in chosen.to_dict("records"):
-        sd = float(row["std_error"]) * math.sqrt(len(screen.prompts))
+        sd = float(row["std_error"]) * math.sqrt(screen.tested)
         effect = float(row["shrunken"])
         power = float(paired_power(np.array([effect]), np.array([sd]), n, alpha)[0])
         rows.append(

@@ -27,6 +27,8 @@ class ExactPlan:
     """Features of the random subset."""
     testable: NDArray[np.bool_]
     """``[F]`` features with enough exposed units for a test, measured or not."""
+    apart: bool = False
+    """Whether other prompts chose the features: then those that were left out are no tests."""
 
     @property
     def measured(self) -> NDArray[np.int64]:
@@ -36,8 +38,8 @@ class ExactPlan:
 
     @property
     def unmeasured(self) -> int:
-        """Testable features that the budget left out."""
-        return int(self.testable.sum()) - len(self.measured)
+        """Testable features that were left out by the very prompts that test the others."""
+        return 0 if self.apart else int(self.testable.sum()) - len(self.measured)
 
     def by_unit(self) -> dict[str, list[int]]:
         """For each unit the features that are ablated on it."""
@@ -51,6 +53,8 @@ def lay_out(
     per_feature: int,
     tokens: float | None,
     seed: int,
+    ranking: Attribution | None = None,
+    top: int | None = None,
 ) -> ExactPlan:
     """Choose features and draw each one's units.
 
@@ -68,6 +72,10 @@ def lay_out(
         then the largest attributions.
     seed:
         The trial's.
+    ranking:
+        Attribution on other prompts, which then ranks the features in place of that on these.
+    top:
+        So many of the largest are ablated, beside the random subset; None: all.
     """
     fires = found.fires.tocsc() > 0
     exposed = np.asarray(fires.sum(axis=0)).ravel().astype(np.int64)
@@ -75,8 +83,10 @@ def lay_out(
     candidates = np.flatnonzero(testable)
     rng = generator(seed, "screen", "subset")
     random = set(rng.permutation(candidates)[:SUBSET].tolist())
-    size = np.max([np.abs(values) for values in found.outcomes.values()], axis=0)
+    ranks = (ranking or found).outcomes.values()
+    size = np.max([np.abs(values) for values in ranks], axis=0)
     order = sorted(candidates.tolist(), key=lambda j: (j not in random, -size[j], j))
+    order = order if top is None else order[: len(random) + top]
     rows: list[tuple[str, int]] = []
     spent = 0.0
     for feature in order:
@@ -93,4 +103,4 @@ def lay_out(
         rows += [(unit, feature) for unit in units]
     pairs = pd.DataFrame(rows, columns=["unit_id", "feature"])
     measured = set(pairs["feature"])
-    return ExactPlan(pairs, frozenset(random & measured), testable)
+    return ExactPlan(pairs, frozenset(random & measured), testable, ranking is not None)

@@ -25,7 +25,7 @@ from causal_sae.progress import bar, busy
 from causal_sae.run_folder import RunFolder, RunStopped, choose_folder, require_free
 from causal_sae.screening.plan import ExactPlan, lay_out
 from causal_sae.screening.rules import require_screen
-from causal_sae.screening.split import held_out
+from causal_sae.screening.split import choosing, held_out
 from causal_sae.screening.table import Agreement, agreement, discoveries, screen_table
 from causal_sae.spec.files import check_files
 from causal_sae.spec.loading import TrialFile
@@ -48,6 +48,10 @@ class Options:
     """Minutes for the exact stage."""
     hold_out: float = 0.3
     """Share of the prompts kept for the trial of the hits."""
+    choose: float = 0.0
+    """Share of the other prompts that choose which features are tested, and test none."""
+    top: int | None = None
+    """How many features they choose; None: as many as the budget pays for."""
     resume: bool = False
 
 
@@ -62,6 +66,8 @@ class Cost:
     seconds: float
     traces: int
     """Forward passes of a trace for each feature and prompt, silent ones included."""
+    apart: bool = False
+    """Whether other prompts chose the features."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +83,8 @@ class Screen:
     """The prompts that were screened."""
     kept: pd.DataFrame
     """The prompts that were held out."""
+    tested: int
+    """On how many prompts features were tested: fewer than were screened where some chose."""
 
 
 def run_screen(declared: TrialFile, out: Path | None, options: Options, console: Console) -> Screen:
@@ -100,6 +108,11 @@ def run_screen(declared: TrialFile, out: Path | None, options: Options, console:
     """
     trial = declared.trial
     require_free(out, options.resume)
+    if options.top is not None and not options.choose:
+        raise DataError(
+            "needs prompts that choose and do not test; add --choose 0.4",
+            Place(field="--top"),
+        )
     with located(declared):
         require_screen(trial)
         check_files(declared)
@@ -113,6 +126,8 @@ def run_screen(declared: TrialFile, out: Path | None, options: Options, console:
         engine = open_backend("local", trial, declared.folder, seen, console)
         excluded = engine.excluded()
         identity = identity_of(declared, engine) | {"hold_out": str(options.hold_out)}
+        if options.choose:
+            identity |= {"choose": f"{options.choose} {options.top}"}
         folder = choose_folder(ROOT, trial.name, out, options.resume, identity)
     manifest = begun(declared, engine, identity, excluded) | resumed(folder)
     folder.write_manifest(manifest)
@@ -141,13 +156,17 @@ def _run(
     excluded = engine.excluded()
     prompts = [p for p in engine.prompts if p.unit_id not in excluded]
     metrics = {name: m for name, m in engine.metrics.items() if isinstance(m, Metric)}
-    sequences = lab.sequences_apart(prompts, metrics)
+    sequences: Sequences = lab.sequences_apart(prompts, metrics)
     bench = lab.bench(metrics)
+    ranking = None
+    if options.choose:
+        rank, sequences = _parted(engine, sequences, options)
+        ranking, _ = _attributed(engine, rank, metrics, console)
     found, seconds = _attributed(engine, sequences, metrics, console)
     lengths = dict.fromkeys((unit for unit, _ in sequences), 0)
     for (unit, _), sequence in sequences.items():
         lengths[unit] += len(sequence.tokens)
-    plan, cost = _planned(engine, found, sequences, metrics, lengths, options, folder)
+    plan, cost = _planned(engine, found, sequences, metrics, lengths, options, folder, ranking)
     for line in cost_lines(cost, seconds):
         console.print(line, highlight=False)
     with bar(console, "ablating", cost.tokens) as advance:
@@ -171,7 +190,24 @@ def _run(
     }
     folder.write_manifest(manifest)
     done = seen[~seen["unit_id"].isin(excluded)]
-    return Screen(folder, trial, table, agreed, real, done, kept)
+    return Screen(folder, trial, table, agreed, real, done, kept, len(found.units))
+
+
+def _parted(
+    engine: LocalBackend, sequences: Sequences, options: Options
+) -> tuple[Sequences, Sequences]:
+    """The sequences of the prompts that choose, and of those that test."""
+    texts = _texts(engine.trial, engine.table)
+    chooses = choosing(texts, options.choose, engine.trial.seed)
+    units = set(engine.table["unit_id"].astype(str)[chooses])
+    first = {key: own for key, own in sequences.items() if key[0] in units}
+    rest = {key: own for key, own in sequences.items() if key[0] not in units}
+    if not first or not rest:
+        raise DataError(
+            "leaves no prompt to choose features, or none to test them; give more prompts",
+            Place(field="--choose"),
+        )
+    return first, rest
 
 
 def _attributed(
@@ -195,10 +231,12 @@ def _planned(
     lengths: Mapping[str, int],
     options: Options,
     folder: RunFolder,
+    ranking: Attribution | None,
 ) -> tuple[ExactPlan, Cost]:
     """The exact stage, within the budget; the one begun before where a screen goes on."""
     lab, seed = engine.laboratory, engine.trial.seed
-    whole = lay_out(found, lengths, options.per_feature, None, seed)
+    top = options.top
+    whole = lay_out(found, lengths, options.per_feature, None, seed, ranking, top)
     speed = pace(lab.bench(metrics), sequences, metrics, whole.by_unit(), lab.limit)
     paid = None if options.budget is None else options.budget * 60 * speed
     before = folder.path / "plan.parquet"
@@ -206,9 +244,9 @@ def _planned(
         # How fast this machine is today must not change what a screen that goes on measures.
         pairs = pd.read_parquet(before)
         chosen = frozenset(pairs["feature"])
-        plan = ExactPlan(pairs, whole.random & chosen, whole.testable)
+        plan = ExactPlan(pairs, whole.random & chosen, whole.testable, whole.apart)
     else:
-        plan = lay_out(found, lengths, options.per_feature, paid, seed)
+        plan = lay_out(found, lengths, options.per_feature, paid, seed, ranking, top)
         folder.write_table("plan.parquet", plan.pairs)
     if plan.pairs.empty:
         raise DataError(
@@ -224,13 +262,14 @@ def _planned(
         tokens,
         tokens / speed,
         lab.sae.config.d_sae * len(lengths),
+        plan.apart,
     )
 
 
 def cost_lines(cost: Cost, seconds: float) -> list[str]:
     """What is about to be done, and how long it takes."""
     whole = cost.features == cost.testable
-    which = "all" if whole else "the budget allows"
+    which = "all" if whole else "chosen by other prompts" if cost.apart else "the budget allows"
     return [
         f"[dim]stage 1[/dim]  attribution of every feature: {seconds:,.0f} s",
         f"[dim]stage 2[/dim]  {cost.ablations:,} ablations of {cost.features:,} features "

@@ -32,8 +32,13 @@ def text_hash(text: str) -> str:
     return hashlib.sha256(" ".join(text.split()).casefold().encode()).hexdigest()
 
 
-def _draw(text: str, seed: int) -> float:
-    digest = hashlib.sha256(f"{seed}/{text_hash(text)}".encode()).digest()
+def choosing(texts: Sequence[str], share: float, seed: int) -> NDArray[np.bool_]:
+    """Which of the prompts that are screened choose features and test none; as :func:`held_out`."""
+    return np.array([_draw(text, seed, "choose") < share for text in texts], dtype=np.bool_)
+
+
+def _draw(text: str, seed: int, use: str = "") -> float:
+    digest = hashlib.sha256(f"{seed}{use}/{text_hash(text)}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from causal_sae.tables import FLAG, INTEGER, NUMBER, TEXT, Table
+
 
 @dataclass(frozen=True)
 class Requirement:
@@ -41,7 +43,7 @@ GUARDS = tuple(
     for arm in ("ablate", "amplify")
     for measure in ("kl", "nll")
 )
-VERDICTS = ("harmful", "not upheld", "upheld", "cannot tell")
+KINDS = ("harmful", "not upheld", "upheld", "cannot tell")
 RULE = (
     "Effects are means of treated minus untouched, or minus another arm of the same text, over the "
     "texts that were drawn. Every test is one-sided.",
@@ -55,3 +57,48 @@ RULE = (
     "Each kind of p is adjusted over all claims of the file; the first verdict in this order whose "
     "adjusted p is at most alpha is given.",
 )
+
+VERDICTS = Table(
+    "verdicts",
+    {
+        "concept": TEXT,
+        "feature": INTEGER,
+        "verdict": TEXT,
+        "because": TEXT,
+        "p_upheld_adjusted": NUMBER,
+        "p_not_upheld_adjusted": NUMBER,
+        "p_harmful_adjusted": NUMBER,
+        "p_upheld": NUMBER,
+        "p_not_upheld": NUMBER,
+        "p_harmful": NUMBER,
+        "family_size": INTEGER,
+        "correction": TEXT,
+        "found": FLAG,
+        "auroc": NUMBER,
+        "auroc_low": NUMBER,
+        "auroc_high": NUMBER,
+        "auroc_fresh": NUMBER,
+        "sensitivity": NUMBER,
+        "specificity": NUMBER,
+        "n_ablation": INTEGER,
+        "ablation_estimate": NUMBER,
+        "ablation_conf_low": NUMBER,
+        "ablation_conf_high": NUMBER,
+        "ablate_placebo": NUMBER,
+        "ablate_random": NUMBER,
+        "n_amplification": INTEGER,
+        "dose": NUMBER,
+        "amplification_estimate": NUMBER,
+        "amplification_conf_low": NUMBER,
+        "amplification_conf_high": NUMBER,
+        "amplify_placebo": NUMBER,
+        "amplify_random": NUMBER,
+        "kl_ablate": NUMBER,
+        "nll_ablate": NUMBER,
+        "kl_amplify": NUMBER,
+        "nll_amplify": NUMBER,
+        "placebos": TEXT,
+    },
+    required=frozenset({"concept", "feature", "verdict"}),
+)
+"""One row a claim: a feature and a concept."""

@@ -19,6 +19,7 @@ from causal_sae.cli import app
 from causal_sae.feature_tables import COMPANIONS
 from causal_sae.spec.analysis import Correction, Estimator, Refuter
 from causal_sae.spec.schema import json_schema
+from causal_sae.spec.verdicts import VERDICTS
 
 REFERENCE = ROOT / "docs" / "reference"
 
@@ -38,7 +39,7 @@ def test_every_column_has_a_meaning_and_no_other():
     for contract in (
         *(tables.ASSIGNMENT, tables.OBSERVATIONS, tables.EFFECTS, tables.FEATURES),
         *(plan_tables.POWER, plan_tables.POWER_CURVE, plan_tables.DIAGNOSIS),
-        *(plan_tables.LOOKS_PLAN, tables.LOOKS, tables.SCREEN),
+        *(plan_tables.LOOKS_PLAN, tables.LOOKS, tables.SCREEN, VERDICTS),
         *COMPANIONS.values(),
     ):
         assert set(contract.columns) == set(column_texts.MEANINGS[contract.name])

@@ -90,7 +90,7 @@ def test_a_sample_of_the_exposed_units_estimates_the_effect_of_all():
 
 
 @pytest.mark.parametrize(
-    ("world", "method"), [("normal", "bh"), ("heavy", "bh"), ("skewed", "bh"), ("mixed", "by")]
+    ("world", "method"), [("normal", "bh"), ("heavy", "bh"), ("skewed", "bh"), ("mixed", "bh")]
 )
 def test_the_false_discovery_rate_of_screens_is_below_its_level(world, method):
     """500 screens of 300 features, 30 of them with an effect; most are rare."""

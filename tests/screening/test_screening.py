@@ -326,3 +326,33 @@ def test_what_is_no_screen_is_refused_at_its_line(
     assert field in str(caught.value)
     assert said in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_prompts_that_choose_test_nothing_and_what_they_leave_out_is_no_test(
+    screen_file, quiet, tmp_path, monkeypatch
+):
+    from causal_sae.screening import plan
+
+    monkeypatch.setattr(plan, "SUBSET", 3)
+    declared = screen_file()
+    options = Options(hold_out=0.2, choose=0.4, top=5)
+    done = run_screen(declared, tmp_path / "screen", options, quiet)
+    measured = done.table[done.table["stage"] == "exact"]
+    assert 5 <= measured["feature"].nunique() <= 8
+    tested = measured.groupby("outcome")["p_value"].count()
+    # The two outcomes are families of one role each: primary and secondary.
+    assert measured.groupby("outcome")["family_size"].max().tolist() == tested.tolist()
+    pairs = pd.concat(pd.read_parquet(p) for p in (tmp_path / "screen" / "pairs").glob("*.parquet"))
+    everything = run_screen(declared, tmp_path / "all", Options(hold_out=0.2), quiet)
+    assert done.tested < everything.tested == len(everything.prompts) == len(done.prompts)
+    assert pairs["unit_id"].nunique() <= done.tested
+    # The estimates are over the prompts that test alone.
+    row = measured.iloc[0]
+    share = row["n_active"] / done.tested
+    assert row["estimate"] == pytest.approx(share * row["effect_exposed"])
+
+
+def test_a_number_of_features_needs_prompts_that_choose_them(screen_file, quiet, tmp_path):
+    with pytest.raises(DataError, match="--choose"):
+        run_screen(screen_file(), tmp_path / "out", Options(top=5), quiet)
+    assert not (tmp_path / "out").exists()

@@ -27,7 +27,7 @@ from causal_sae.estimation.skewness import SHRUNKEN, STRAIGHT
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-PART = 0.6
+PART = 0.4
 """How much of the skewness that all features have together is held against each; chosen by
 simulation (``python -m benchmarks.screen_errors``)."""
 FEWEST = 10

@@ -27,6 +27,7 @@ LOOKS = {
     "upheld": (GREEN, "D", 0.95, 32),
 }
 """Colour, mark, opacity and size of each verdict; drawn in this order."""
+TICKS = (-10.0, -1.0, -0.1, 0.0, 0.1, 1.0, 10.0)
 NAMED = 10
 """Upheld claims that are labelled: the surest."""
 
@@ -37,7 +38,7 @@ def claims_figure(verdicts: pd.DataFrame, least: float) -> Figure:
     Parameters
     ----------
     verdicts:
-        :data:`causal_sae.tables.VERDICTS`.
+        :data:`causal_sae.spec.verdicts.VERDICTS`.
     least:
         The smallest effect that counts.
     """
@@ -46,6 +47,8 @@ def claims_figure(verdicts: pd.DataFrame, least: float) -> Figure:
         axes = figure.axes[0]
         for verdict, (colour, mark, alpha, size) in LOOKS.items():
             own = verdicts[verdicts["verdict"] == verdict]
+            if own.empty:
+                continue
             axes.scatter(
                 own["ablation_estimate"],
                 own["amplification_estimate"],
@@ -65,16 +68,20 @@ def claims_figure(verdicts: pd.DataFrame, least: float) -> Figure:
                 textcoords="offset points",
                 fontsize=7.5,
             )
-        axes.set_xscale("symlog", linthresh=max(least, 1e-3))
-        axes.set_yscale("symlog", linthresh=max(least, 1e-3))
+        for axis, scale in ((axes.xaxis, axes.set_xscale), (axes.yaxis, axes.set_yscale)):
+            scale("symlog", linthresh=max(least, 1e-3))
+            low, high = axis.get_view_interval()
+            # Text stays text in these figures, so powers of ten are written out.
+            shown = [tick for tick in TICKS if low <= tick <= high]
+            axis.set_ticks(shown, [f"{tick:g}" for tick in shown], minor=False)
+            axis.set_ticks([], minor=True)
         axes.axhline(least, color=MUTED, linewidth=0.7, linestyle=(0, (2, 3)))
         axes.axvline(-least, color=MUTED, linewidth=0.7, linestyle=(0, (2, 3)))
         axes.set_xlabel("Effect of ablation on the concept, nats")
         axes.set_ylabel("Effect of amplification, nats")
         known = int(np.isfinite(verdicts["ablation_estimate"].to_numpy(np.float64)).sum())
         axes.set_title(
-            f"{len(verdicts):,} claims, {known:,} with texts to ablate on; dotted: the smallest "
-            "effect that counts",
+            f"{len(verdicts):,} claims, {known:,} ablated; dotted: the least effect that counts",
             loc="left",
         )
         axes.legend(loc="lower left", fontsize=7.5, frameon=False)

@@ -9,8 +9,7 @@ import pandas as pd
 from causal_sae.screening.concepts.claims import Activity, Claim, detection
 from causal_sae.screening.concepts.texts import Pool
 from causal_sae.spec.concepts import ConceptTrial
-from causal_sae.spec.verdicts import EFFECTS, GUARDS
-from causal_sae.tables import VERDICTS
+from causal_sae.spec.verdicts import EFFECTS, GUARDS, VERDICTS
 
 FIRST = {"ablate": "ablation", "amplify": "amplification"}
 
@@ -24,7 +23,7 @@ def verdict_table(
     pool: Pool,
     activity: Activity,
 ) -> pd.DataFrame:
-    """One row a claim: :data:`causal_sae.tables.VERDICTS`.
+    """One row a claim: :data:`causal_sae.spec.verdicts.VERDICTS`.
 
     Parameters
     ----------

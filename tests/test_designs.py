@@ -94,6 +94,10 @@ def test_the_enriched_design_is_worth_its_exposed_prompts():
     drawn = plain["population"].pop("enrich")
     plain["analysis"].pop("supplementary")
     plain["power"] = {"effect": 0.09, "rho": 0.9}
+    planned = diagnose(load_trial_file(DESIGNS / "enriched.yaml"), repetitions=60).table.iloc[0]
+    assert planned["units"] == drawn["exposed"] + drawn["unexposed"]
+    assert abs(planned["power"] - 0.80) < 4 * planned["power_mcse"] + 0.02
+    assert abs(planned["bias"]) < 4.5 * planned["bias_mcse"]
     exposed = cs.Trial.model_validate(plain)
     power = cs.plan_power(exposed, n=drawn["exposed"], repetitions=0).table["power"].iloc[0]
     assert power == pytest.approx(0.80, abs=0.02)

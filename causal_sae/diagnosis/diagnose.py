@@ -161,7 +161,7 @@ def _simulated(
         pilot = declared.folder / power.pilot
     earlier = Earlier.of(declared.trial, pilot)
     sized, notes = sized_plan(declared, power, earlier, n)
-    trial, population = simulated_as(sized.plan, earlier)
+    trial, population = simulated_as(sized, earlier)
     count, unplanned = _repetitions(trial, repetitions), sized.plan.unplanned
     true, null = (
         repeat(trial, population, sized.roster, count, scale, unplanned, advance)

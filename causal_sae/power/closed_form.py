@@ -18,6 +18,8 @@ from scipy import optimize, stats
 Vector: TypeAlias = NDArray[np.float64]
 Numbers: TypeAlias = float | Vector
 
+LEAST_DF = 1e-3
+"""With fewer degrees of freedom the noncentral t is lost in rounding, and there is no test."""
 LARGEST = 1e9
 """No trial has more units than this: beyond it there is no answer."""
 
@@ -54,7 +56,7 @@ def t_power(
     effect, std_error, df = np.broadcast_arrays(
         *(np.asarray(x, dtype=np.float64) for x in (effect, std_error, df))
     )
-    possible = (df > 0) & (std_error > 0)
+    possible = (df > LEAST_DF) & (std_error > 0)
     df, std_error = np.where(possible, df, 1.0), np.where(possible, std_error, 1.0)
     limit = stats.t.isf(alpha / sides, df)
     if reported is not None:

@@ -15,12 +15,6 @@ if TYPE_CHECKING:
     from causal_sae.spec.analysis import Power
 
 
-UNPLANNED = {
-    "enriched": "depends on the pool; plan the exposed units as a trial of their own",
-}
-"""Estimators that no plan here is for: why, and what to do instead."""
-
-
 def plan_of(trial: Trial) -> Power:
     """The section ``power`` of a trial whose power can be computed.
 
@@ -46,12 +40,6 @@ def plan_of(trial: Trial) -> Power:
     _one_look(trial)
     _check_population(trial)
     estimator = trial.analysis.estimator
-    if estimator in UNPLANNED:
-        raise SpecError(
-            f"the power of the estimator {estimator!r} is not available yet, because it "
-            f"{UNPLANNED[estimator]}.",
-            Place(field="analysis.estimator"),
-        )
     _check_draws(trial.power, estimator)
     if estimator in DISCRETE:
         _check_baseline(trial.power, estimator)
@@ -83,7 +71,7 @@ def as_drawn_once(trial: Trial) -> Trial:
 
 
 def _check_population(trial: Trial) -> None:
-    """Refuse claims that leave nothing to plan, and ways to draw units that are not followed."""
+    """Refuse claims that leave nothing to plan, and draws of which too little is declared."""
     population = trial.population
     if population is not None and population.claim == "finite" and trial.within_unit:
         raise SpecError(
@@ -93,9 +81,35 @@ def _check_population(trial: Trial) -> None:
             Place(field="population.claim"),
         )
     if population is not None and population.enrich is not None:
+        _check_enriched(trial)
+    elif trial.analysis.estimator == "enriched":
         raise SpecError(
-            "the power of an enriched trial is not available yet; plan the exposed prompts as a "
-            "trial of their own, without `enrich`.",
+            "the estimator 'enriched' weights units by how they were drawn from a pool; say how "
+            "with `enrich: {feature: ..., exposed: 200, unexposed: 50}`.",
+            Place(field="population.enrich"),
+        )
+
+
+def _check_enriched(trial: Trial) -> None:
+    """Refuse enriched trials whose plan would need more than is declared."""
+    assert trial.population is not None
+    assert trial.power is not None
+    if trial.power.active is None or not trial.power.active < 1:
+        raise SpecError(
+            "prompts are drawn by whether the feature fires, so the plan depends on how many of "
+            "the pool's are exposed; add `active:`, their share, such as 0.03.",
+            Place(field="power.active"),
+        )
+    if trial.population.claim == "finite":
+        raise SpecError(
+            "an enriched trial is planned for prompts like those of the pool; say "
+            "`claim: superpopulation`, whose interval is the wider one.",
+            Place(field="population.claim"),
+        )
+    if trial.analysis.estimator == "cace":
+        raise SpecError(
+            "the effect on exposed prompts is planned as a trial of these alone: leave out "
+            "`enrich`, and give their number with --n.",
             Place(field="population.enrich"),
         )
 
@@ -237,6 +251,19 @@ def left_out(trial: Trial, power: Power) -> list[str]:
     if getattr(trial.assignment, "block_by", None) and power.icc is None:
         notes.append("icc is not declared: blocks are taken as no different from each other.")
     return [*notes, *_of_draws(trial, power)]
+
+
+def of_pool(trial: Trial, power: Power) -> list[str]:
+    """What is taken for granted of a pool, and of which units the numbers are."""
+    enrich = trial.population.enrich if trial.population else None
+    if enrich is None:
+        return []
+    return [
+        f"Units are the prompts drawn, {enrich.exposed:,} exposed and {enrich.unexposed:,} "
+        f"unexposed, in that proportion at every size; {power.active:.1%} of the pool are taken as "
+        "exposed. The effect is that in the whole pool.",
+        "The scan of the pool is not counted: it runs the layers up to the SAE, once for a prompt.",
+    ]
 
 
 def _of_draws(trial: Trial, power: Power) -> list[str]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def write_forecast(forecast: Forecast, folder: Path) -> list[Path]:
     """Write ``power.csv``, ``power_curve.csv`` and the curve as PNG and SVG; returns the paths.
 
-    Where there is no formula there is no curve, and only the table is written.
+    With neither formula nor simulation there is no curve, and only the table is written.
     """
     written = [_write(forecast.table, folder / "power.csv")]
     if forecast.curve.empty:

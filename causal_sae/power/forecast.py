@@ -127,7 +127,7 @@ def _forecast(
     return Forecast(
         trial=spec,
         table=table,
-        curve=curve_table(plan.plan, units, rate),
+        curve=curve_table(plan.plan, units, rate, simulated),
         notes=tuple(notes),
         units=units,
         passes=passes,
@@ -162,7 +162,7 @@ def _simulate(
 ) -> Simulated:
     from causal_sae.power.repetitions import repeat  # noqa: PLC0415
 
-    trial, population = simulated_as(sized.plan, earlier)
+    trial, population = simulated_as(sized, earlier)
     unplanned = sized.plan.unplanned
 
     known: dict[tuple[int, int, float], Repetitions] = {}

@@ -181,7 +181,9 @@ def assumptions_of(
             Place(field="--pilot"),
         )
     active = power.active or 1.0
-    if pilot.knows_exposed and any(map(inert_when_silent, trial.arms)):
+    drawn = trial.population is not None and trial.population.enrich is not None
+    # How often a pilot's prompts are exposed says nothing of a pool that they were drawn from.
+    if not drawn and pilot.knows_exposed and any(map(inert_when_silent, trial.arms)):
         active = max(float(pilot.exposed.mean()), 1 / (2 * len(pilot)))
     changes = {pair: change(trial, pilot, outcome, pair) / sd**2 for pair in trial.contrasts}
     changes = {pair: value for pair, value in changes.items() if not np.isnan(value)}

@@ -183,8 +183,9 @@ def noise(question: Question) -> float:
     """
     if question.estimator not in CLOSED:
         question = replace(question, estimator=automatic(question.trial))
-    if question.estimator not in CLOSED:
-        question = replace(question, estimator="welch")
+    if question.estimator not in CLOSED:  # `enriched` is that of the exposed units, nearly
+        everywhere = replace(question.assumed, active=1.0)
+        question = replace(question, estimator="welch", assumed=everywhere)
     margin = question.outcome.margin if tests_margin(question.outcome) else None
     if margin is None and question.difference == 0:
         return np.nan

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -22,10 +22,19 @@ from causal_sae.estimation.guardrails import against_margin, beyond_of, interval
 from causal_sae.estimation.inference import Estimate, settle
 from causal_sae.estimation.instruments import with_uptake
 from causal_sae.estimation.multiplicity import adjust
-from causal_sae.estimation.sample import Codes, Mask, Matrix, Sample, Vector, shared_blocks
+from causal_sae.estimation.sample import (
+    Codes,
+    Mask,
+    Matrix,
+    Pool,
+    Sample,
+    Vector,
+    shared_blocks,
+)
 from causal_sae.power.joint import NONE, OF_P_VALUES, PROCEDURES
 from causal_sae.simulation import deal, received
 from causal_sae.simulation.observations import CLEAN, noise, observed
+from causal_sae.spec.enrichment import inert_where_silent
 
 if TYPE_CHECKING:
     from causal_sae.randomization.dealing import Arms
@@ -175,6 +184,8 @@ def true_effect(trial: Trial, drawn: Drawn, contrast: Contrast) -> float:
     one, other = (values[:, names.index(name)] for name in (contrast.treatment, contrast.reference))
     among = drawn.exposed if choose(trial)[1].speaks_of == "exposed" else slice(None)
     change = (one - other)[among]
+    if drawn.sampling is not None:
+        return float(np.average(change, weights=1 / drawn.sampling.probability[among]))
     return float(change.mean()) if len(change) else np.nan
 
 
@@ -240,10 +251,25 @@ def sample_of(
         received=received(trial, drawn.exposed)[unit, arm],
         order=order,
         draws=_by_draw(drawn, unit, arm, contrast.outcome.name),
+        **_sampled(trial, drawn, unit, contrast),
         se_type=trial.analysis.se_type,
         seed=trial.seed,
     )
     return sample if trial.within_unit else shared_blocks(sample)[0]
+
+
+def _sampled(trial: Trial, drawn: Drawn, unit: Codes, contrast: Contrast) -> dict[str, Any]:
+    """What a sample says of the pool that its units were drawn from; nothing without one."""
+    sampling = drawn.sampling
+    if sampling is None:
+        return {}
+    arms = contrast.treatment, contrast.reference
+    finite = trial.population is not None and trial.population.claim == "finite"
+    return {
+        "weight": 1 / sampling.probability[unit],
+        "stratum_share": sampling.stratum_share[unit],
+        "pool": Pool(sampling.size, finite, inert_where_silent(trial, contrast.outcome, *arms)),
+    }
 
 
 def _by_draw(drawn: Drawn, unit: Codes, arm: Codes, outcome: str) -> Matrix | None:

@@ -72,6 +72,10 @@ class PilotPopulation:
     def _units(self, roster: Roster, rng: np.random.Generator) -> tuple[Codes, Codes | None]:
         """[n] which pilot unit each unit is, and [n] which pilot cluster it is from."""
         pilot = self.pilot
+        if roster.exposed is not None:
+            return _members(
+                pilot.exposed.astype(np.int64), roster.exposed.astype(np.int64), rng
+            ), None
         if roster.cluster is not None and pilot.cluster is not None:
             code = np.unique(roster.cluster, return_inverse=True)[1]
             homes = rng.choice(np.unique(pilot.cluster), size=int(code.max()) + 1)

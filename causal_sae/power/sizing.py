@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,12 +12,19 @@ from causal_sae.errors import Place, SpecError
 from causal_sae.estimation.choice import choose
 from causal_sae.piloting import unused
 from causal_sae.power.cost import units_in_all
-from causal_sae.power.declared import as_drawn_once, assumptions, left_out, planned_outcomes
+from causal_sae.power.declared import (
+    as_drawn_once,
+    assumptions,
+    left_out,
+    of_pool,
+    planned_outcomes,
+)
 from causal_sae.power.layout import planned
 from causal_sae.power.plan import Plan, tests_margin
 from causal_sae.simulation import (
     DISCRETE,
     DiscretePopulation,
+    FromPool,
     NormalPopulation,
     Population,
     Roster,
@@ -24,11 +32,13 @@ from causal_sae.simulation import (
 )
 from causal_sae.simulation.roster import names, of_prompts
 from causal_sae.spec.prompts import read_prompts
+from causal_sae.spec.rules.analysis import CLUSTERED
 
 if TYPE_CHECKING:
     from causal_sae.power.earlier import Earlier
     from causal_sae.spec import Trial
     from causal_sae.spec.analysis import Power
+    from causal_sae.spec.design import Enrich
     from causal_sae.spec.loading import TrialFile
 
 START = 40
@@ -43,6 +53,8 @@ class Sized:
 
     plan: Plan
     roster: Roster
+    pool: int = 0
+    """Prompts of the pool that units are drawn from; 0 without one."""
 
     @property
     def units(self) -> int:
@@ -95,7 +107,9 @@ def sized_plan(
     plan = Plan(spec, tuple(outcomes), assumed, {})
     roster, told_of_size = _roster(declared, power, plan, n)
     plan = Plan(spec, tuple(outcomes), assumed, planned(spec, roster))
-    return Sized(plan, roster), [*notes, *told_of_size, *_of_contrasts(plan)]
+    notes += of_pool(spec, power)
+    pool = 0 if roster.exposed is None else pool_size(declared, power.active or 1.0)
+    return Sized(plan, roster, pool), [*notes, *told_of_size, *_of_contrasts(plan)]
 
 
 def _of_contrasts(plan: Plan) -> list[str]:
@@ -123,15 +137,20 @@ def _roster(
 ) -> tuple[Roster, list[str]]:
     """The units of the trial, or as many as its target takes where none are given."""
     spec, population = declared.trial, declared.trial.population
-    if population is not None and (declared.folder / population.prompts).is_file():
+    if population is not None and _source(declared).is_file():
         prompts = read_prompts(spec, declared.folder)
         kept = unused(declared, prompts)
         roster, notes = of_prompts(spec, kept), []
+        if population.enrich is not None:
+            roster = drawn_from(roster, population.enrich)
         if len(kept) < len(prompts):
             notes.append(f"{len(prompts) - len(kept)} prompts were in the pilot and are left out.")
-        if population.eligibility.model_dump(exclude_none=True):
+        if population.enrich is None and population.eligibility.model_dump(exclude_none=True):
             notes.append("All prompts of the file are counted; which are eligible, the model says.")
         return roster if n is None else roster.resized(n), notes
+    if population is not None and population.enrich is not None:
+        total = population.enrich.exposed + population.enrich.unexposed
+        return drawn_from(_made_up(spec, power, total), population.enrich).resized(n or total), []
     made = _made_up(spec, power, n or START * len(spec.arms))
     if n is not None:
         return made, []
@@ -152,6 +171,31 @@ def _roster(
     ]
 
 
+def drawn_from(pool: Roster, enrich: Enrich) -> Roster:
+    """The units of an enriched trial: as many as it draws, with the pool's blocks."""
+    total = enrich.exposed + enrich.unexposed
+    return pool.resized(total).enriched(enrich.exposed)
+
+
+def _source(declared: TrialFile) -> Path:
+    """Where the prompts are, or the pool that they are drawn from."""
+    population = declared.trial.population
+    assert population is not None
+    of = population.enrich.of if population.enrich is not None else None
+    return declared.folder / (of or population.prompts)
+
+
+def pool_size(declared: TrialFile, active: float) -> int:
+    """How many prompts the pool has; without a file, a quarter more than it needs."""
+    population = declared.trial.population
+    assert population is not None
+    assert population.enrich is not None
+    if _source(declared).is_file():
+        return len(read_prompts(declared.trial, declared.folder))
+    enrich = population.enrich
+    return round(1.25 * max(enrich.exposed / active, enrich.unexposed / (1 - active)))
+
+
 def _made_up(trial: Trial, power: Power, n: int) -> Roster:
     """Units with blocks and clusters as declared, where there is no file to count them in."""
     size = power.cluster_size
@@ -167,6 +211,8 @@ def _made_up(trial: Trial, power: Power, n: int) -> Roster:
         block = np.array([f"block {i}" for i in unit * BLOCKS // n]) if blocked else None
         return Roster(names(n), block)
     count = max(2 * len(trial.arms), round(n / size))
+    if trial.assignment.method in CLUSTERED:  # as many whole clusters to each arm
+        count = -(-count // len(trial.arms)) * len(trial.arms)
     bounds = np.round(np.arange(count + 1) * size).astype(int)
     cluster = np.repeat(np.arange(count), np.diff(bounds))
     block = None
@@ -177,10 +223,11 @@ def _made_up(trial: Trial, power: Power, n: int) -> Roster:
     )
 
 
-def simulated_as(plan: Plan, earlier: Earlier | None) -> tuple[Trial, Population]:
+def simulated_as(sized: Sized, earlier: Earlier | None) -> tuple[Trial, Population]:
     """The trial with what is simulated of it, and where its units come from."""
     from causal_sae.power.repetitions import planned_only  # noqa: PLC0415 - loads statsmodels
 
+    plan = sized.plan
     trial = planned_only(plan.trial, [o.name for o in plan.outcomes])
     # A claim that nothing changes is planned for the case that it is true.
     assumed = {
@@ -200,4 +247,6 @@ def simulated_as(plan: Plan, earlier: Earlier | None) -> tuple[Trial, Population
     spread = {name: one.placebo_sd for name, one in assumed.items()}
     if any(spread.values()) or trial.analysis.estimator == "placebo_draws":
         population = WithDraws(trial, population, spread)
+    if sized.pool and power is not None:
+        population = FromPool(trial, population, sized.pool, power.active or 1.0)
     return trial, population

@@ -27,6 +27,8 @@ SEARCH = 200
 """Repetitions of each step of a search by simulation."""
 SURE, CLOSE = 3.29, 0.01
 """A simulated power off its formula by so many standard errors, and this much more, is told."""
+FACTORS = (0.4, 0.7, 1.0, 1.4, 2.0)
+"""Multiples of the planned size at which a curve without a formula is simulated."""
 STEPS = 6
 """Halvings of a search by simulation."""
 
@@ -167,7 +169,7 @@ def disagreements(plan: Plan, simulated: Simulated) -> list[str]:
                 f"{question.outcome.name}, {question.treatment} \N{MINUS SIGN} "
                 f"{question.reference}: the simulation ({rate:.2f} before what the correction "
                 f"adds) and the formula ({formula:.2f}) differ by more than chance. The formula "
-                "takes values as normal; go by the simulation."
+                "takes values as normal, and arms as the seed deals them; go by the simulation."
             )
     return found
 
@@ -249,7 +251,9 @@ def _searched_effect(plan: Plan, at: int, simulated: Simulated) -> float:
     return high * abs(plan.questions[at].estimand)
 
 
-def curve_table(plan: Plan, units: int, seconds: float) -> pd.DataFrame:
+def curve_table(
+    plan: Plan, units: int, seconds: float, simulated: Simulated | None = None
+) -> pd.DataFrame:
     """Power and cost over sizes from a few units to beyond what is planned and required.
 
     Parameters
@@ -260,6 +264,8 @@ def curve_table(plan: Plan, units: int, seconds: float) -> pd.DataFrame:
         The planned size, which is one of the points.
     seconds:
         Of a forward pass; NaN where that is not known.
+    simulated:
+        Where there is no formula: the means to simulate other sizes.
     """
     import pandas as pd  # noqa: PLC0415 - pandas loads with the first table
 
@@ -267,6 +273,9 @@ def curve_table(plan: Plan, units: int, seconds: float) -> pd.DataFrame:
     if plan.has_closed_form:
         for total in _sizes(plan, units):
             rows += _points(plan, total, units, seconds)
+    elif simulated is not None:
+        for factor in FACTORS:
+            rows += _simulated_points(plan, simulated, factor, seconds)
     return POWER_CURVE.conform(pd.DataFrame(rows, columns=list(POWER_CURVE.columns)))
 
 
@@ -280,22 +289,45 @@ def _sizes(plan: Plan, units: int) -> list[int]:
 
 
 def _points(plan: Plan, total: int, units: int, seconds: float) -> list[dict[str, object]]:
-    passes = total * passes_of_unit(plan.trial)
-    rows: list[dict[str, object]] = []
+    powers = []
     for at, question in enumerate(plan.questions):
         layout = question.layout
         n, m = (k * total / units for k in (layout.n_treatment, layout.n_reference))
-        power = plan.power(at, n, m)
-        if not np.isnan(power):
-            rows.append(
-                {
-                    "outcome": question.outcome.name,
-                    "treatment": question.treatment,
-                    "reference": question.reference,
-                    "units": total,
-                    "power": power,
-                    "forward_passes": round(passes),
-                    "minutes": passes * seconds / 60,
-                }
-            )
-    return rows
+        powers.append(plan.power(at, n, m))
+    return _rows_of_curve(plan, total, powers, seconds)
+
+
+def _simulated_points(
+    plan: Plan, simulated: Simulated, factor: float, seconds: float
+) -> list[dict[str, object]]:
+    """The powers at a multiple of the planned size, as simulated there."""
+    total = round(factor * len(simulated.roster))
+    if total < 2 * len(plan.trial.arms):
+        return []
+    roster = simulated.roster.resized(total)
+    done = simulated.done if factor == 1 else simulated.run(roster, SEARCH)
+    powers = [
+        done.rate([at])[0] if tests_margin(q.outcome) or q.difference != 0 else np.nan
+        for at, q in enumerate(plan.questions)
+    ]
+    return _rows_of_curve(plan, len(roster), powers, seconds)
+
+
+def _rows_of_curve(
+    plan: Plan, total: int, powers: Sequence[float], seconds: float
+) -> list[dict[str, object]]:
+    """What one size is worth and costs, for each contrast with a power."""
+    passes = total * passes_of_unit(plan.trial)
+    return [
+        {
+            "outcome": question.outcome.name,
+            "treatment": question.treatment,
+            "reference": question.reference,
+            "units": total,
+            "power": power,
+            "forward_passes": round(passes),
+            "minutes": passes * seconds / 60,
+        }
+        for question, power in zip(plan.questions, powers, strict=True)
+        if not np.isnan(power)
+    ]

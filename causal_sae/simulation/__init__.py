@@ -10,6 +10,7 @@ from causal_sae.simulation.arms import (
 from causal_sae.simulation.discrete import DISCRETE, DiscretePopulation, usual_sd
 from causal_sae.simulation.draws import WithDraws, draws_of
 from causal_sae.simulation.observations import deal, simulate
+from causal_sae.simulation.pool import FromPool
 from causal_sae.simulation.population import Assumptions, Drawn, NormalPopulation, Population, Shape
 from causal_sae.simulation.roster import Roster
 
@@ -18,6 +19,7 @@ __all__ = [
     "Assumptions",
     "DiscretePopulation",
     "Drawn",
+    "FromPool",
     "NormalPopulation",
     "Population",
     "Roster",

@@ -88,6 +88,9 @@ def observed(
     if drawn.draw is not None:
         number = drawn.draw[unit, arm]
         common["draw"] = pd.Series(number, dtype="Int64").mask(number < 0)
+    if drawn.sampling is not None:
+        common["sampling_probability"] = drawn.sampling.probability[unit]
+        common["stratum_share"] = drawn.sampling.stratum_share[unit]
     looks = deal_looks(trial, roster.units, arms)
     common |= {} if looks is None else {"look": looks[unit]}
     covariates = noise(trial, roster, repetition)

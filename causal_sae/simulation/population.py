@@ -23,6 +23,7 @@ from causal_sae.simulation.arms import assumed_effects, inert_when_silent, untou
 from causal_sae.spec.rules.analysis import CLUSTERED
 
 if TYPE_CHECKING:
+    from causal_sae.simulation.pool import Sampling
     from causal_sae.simulation.roster import Roster
     from causal_sae.spec import Trial
 
@@ -72,6 +73,8 @@ class Drawn:
     draw: Codes | None = None
     """[n, arms] which of the arm's draws the unit is dealt, -1 where it has none; None: draws are
     not told apart."""
+    sampling: Sampling | None = None
+    """How they were drawn from a pool; None: they were not."""
 
 
 class Population(Protocol):
@@ -98,6 +101,7 @@ class NormalPopulation:
         seed, label = self.trial.seed, str(repetition)
         active = max(assumed.active for assumed in self.assumed.values())
         exposed = generator(seed, "simulation", "exposed", label).random(len(roster)) < active
+        exposed = exposed if roster.exposed is None else roster.exposed
         clean, potential = {}, {}
         for name, assumed in self.assumed.items():
             values = self._values(name, assumed, roster, label)

@@ -13,6 +13,7 @@ from causal_sae.randomization.units import Units, sorted_units
 if TYPE_CHECKING:
     import pandas as pd
 
+    from causal_sae.estimation.sample import Mask
     from causal_sae.spec import Trial
 
 Labels: TypeAlias = NDArray[np.str_]
@@ -25,6 +26,8 @@ class Roster:
     name: Labels
     block: Labels | None = None
     cluster: Labels | None = None
+    exposed: Mask | None = None
+    """Whether the feature fires, where units are drawn by that; else None."""
 
     def __len__(self) -> int:
         return len(self.name)
@@ -50,12 +53,22 @@ class Roster:
         """
         if n == len(self):
             return self
+        if self.exposed is not None:
+            plain = Roster(self.name, self.block, self.cluster).resized(n)
+            count = round(len(plain) * float(self.exposed.mean()))
+            return plain.enriched(max(count, 2))
         if self.cluster is not None:
             return self._with_clusters(n)
         if self.block is None:
             return Roster(names(n))
         chosen = np.sort(self.block)[spread(len(self), n)]
         return Roster(names(n), chosen)
+
+    def enriched(self, exposed: int) -> Roster:
+        """The same units, so many of them exposed, evenly spread."""
+        n = len(self)
+        count = np.arange(n + 1) * min(exposed, n) // n
+        return Roster(self.name, self.block, self.cluster, np.diff(count) > 0)
 
     def _with_clusters(self, n: int) -> Roster:
         assert self.cluster is not None

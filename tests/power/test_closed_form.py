@@ -143,6 +143,7 @@ def test_a_standard_error_that_is_reported_too_small_rejects_too_often():
 
 def test_what_cannot_be_tested_has_no_power():
     assert np.isnan(t_power(0.5, 1.0, 0.0, 0.05))
+    assert np.isnan(t_power(0.5, 1.0, 4e-16, 0.05))  # nothing but rounding
     assert np.isnan(t_power(0.5, 0.0, 10.0, 0.05))
     assert np.isnan(welch_df((1.0, 1.0), (1, 10)))
     assert np.isnan(size_for(lambda n: 0.05, 0.8))

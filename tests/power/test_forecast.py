@@ -161,7 +161,10 @@ def test_what_has_no_formula_is_searched_by_simulation(declared, monkeypatch):
     trial = declared(analysis={"estimator": "randomization"}, power={"effect": 2.0})
     found = plan_power(trial, n=8, repetitions=20)
     assert set(found.table["method"]) == {"simulation"}
-    assert found.curve.empty
+    assert found.curve["units"].is_monotonic_increasing
+    planned = found.curve.loc[found.curve["units"] == 8, "power"]
+    assert planned.to_list() == found.table["power"].to_list()
+    assert plan_power(trial, n=8, repetitions=0).curve.empty
     assert found.table["n_required"].iloc[0] >= 2
     assert found.table["mde"].iloc[0] > 0
     with pytest.raises(DataError, match="--n"):

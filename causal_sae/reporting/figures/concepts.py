@@ -27,7 +27,7 @@ LOOKS = {
     "upheld": (GREEN, "D", 0.95, 32),
 }
 """Colour, mark, opacity and size of each verdict; drawn in this order."""
-TICKS = (-10.0, -1.0, -0.1, 0.0, 0.1, 1.0, 10.0)
+TICKS = (-10.0, -1.0, -0.3, -0.1, 0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
 NAMED = 10
 """Upheld claims that are labelled: the surest."""
 

@@ -130,11 +130,11 @@ def test_a_run_that_runs_out_of_memory_ends_with_the_same_effects(
     resume, prefill, refused = Host.resume, Host.prefill, []
 
     def small(method):
-        def run(self, at, *rest):
+        def run(self, at, *rest, **more):
             if len(at.ids) > 9:
                 refused.append(len(at.ids))
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-            return method(self, at, *rest)
+            return method(self, at, *rest, **more)
 
         return run
 

@@ -50,9 +50,9 @@ def counted(monkeypatch):
     rows = []
     resume = Host.resume
 
-    def counting(self, at, activation, *rest):
+    def counting(self, at, activation, *rest, **more):
         rows.append(len(activation))
-        return resume(self, at, activation, *rest)
+        return resume(self, at, activation, *rest, **more)
 
     monkeypatch.setattr(Host, "resume", counting)
     return rows

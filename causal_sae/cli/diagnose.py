@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from causal_sae.cli.options import PilotOption, UnitsOption
+
 NAME = "diagnose"
 
 
@@ -35,13 +37,8 @@ def command(
             show_default=False,
         ),
     ] = "",
-    n: Annotated[
-        int | None, typer.Option("--n", help="Units in all. [default: the prompts there are]")
-    ] = None,
-    pilot: Annotated[
-        Path | None,
-        typer.Option(help="A run folder, or a table of observations, that units are drawn from."),
-    ] = None,
+    n: UnitsOption = None,
+    pilot: PilotOption = None,
     repetitions: Annotated[
         int | None,
         typer.Option(

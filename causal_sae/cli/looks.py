@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from causal_sae.cli.options import TrialArgument
+from causal_sae.cli.options import PilotOption, TrialArgument, UnitsOption
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,13 +21,8 @@ NAME = "looks"
 
 def command(
     trial: TrialArgument,
-    n: Annotated[
-        int | None, typer.Option("--n", help="Units in all. [default: the prompts there are]")
-    ] = None,
-    pilot: Annotated[
-        Path | None,
-        typer.Option(help="A run folder, or a table of observations, to take the spread from."),
-    ] = None,
+    n: UnitsOption = None,
+    pilot: PilotOption = None,
     out: Annotated[
         Path | None, typer.Option(help="The folder for the table. [default: power/NAME]")
     ] = None,

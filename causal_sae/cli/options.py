@@ -18,3 +18,10 @@ TrialArgument = Annotated[
 RunArgument = Annotated[
     Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)
 ]
+UnitsOption = Annotated[
+    int | None, typer.Option("--n", help="Units in all. [default: the prompts there are]")
+]
+PilotOption = Annotated[
+    Path | None,
+    typer.Option(help="A run folder, or a table of observations, to take the spread from."),
+]

@@ -8,20 +8,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from causal_sae.cli.options import TrialArgument
+from causal_sae.cli.options import PilotOption, TrialArgument, UnitsOption
 
 NAME = "power"
 
 
 def command(
     trial: TrialArgument,
-    n: Annotated[
-        int | None, typer.Option("--n", help="Units in all. [default: the prompts there are]")
-    ] = None,
-    pilot: Annotated[
-        Path | None,
-        typer.Option(help="A run folder, or a table of observations, to take the spread from."),
-    ] = None,
+    n: UnitsOption = None,
+    pilot: PilotOption = None,
     repetitions: Annotated[
         int | None,
         typer.Option(help="Simulated trials; 0 for none. [default: 1000, or 200 where it is slow]"),

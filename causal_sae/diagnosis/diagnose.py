@@ -7,20 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from causal_sae.diagnosis.comparison import same_precision, verdict
 from causal_sae.diagnosis.designs import Design, designs_of
 from causal_sae.diagnosis.rows import Key, Simulated, offer_of, rows_of, shared, too_sure
-from causal_sae.errors import DataError, InputError, Place
+from causal_sae.errors import DataError, Place
 from causal_sae.plan_tables import DIAGNOSIS
 from causal_sae.power.cost import passes_of_unit
-from causal_sae.power.declared import plan_of
-from causal_sae.power.earlier import Earlier
-from causal_sae.power.joint import OF_P_VALUES
-from causal_sae.power.sizing import simulated_as, sized_plan
+from causal_sae.power.setup import PilotSource, check_units, many, placed, set_up
+from causal_sae.power.sizing import simulated_as
 from causal_sae.spec.declared import trial_file
-from causal_sae.spec.files import at_home
 from causal_sae.spec.loading import TrialFile
 from causal_sae.spec.trial import Trial
 
@@ -57,7 +52,7 @@ def diagnose(
     *,
     assignments: Sequence[str] = (),
     draws: Sequence[int] = (),
-    pilot: str | Path | pd.DataFrame | None = None,
+    pilot: PilotSource = None,
     n: int | None = None,
     repetitions: int | None = None,
     advance: Advance | None = None,
@@ -96,9 +91,10 @@ def diagnose(
     given = [trials] if isinstance(trials, Trial | TrialFile | str | Path) else list(trials)
     if not given:
         raise DataError("name at least one trial to diagnose", Place(field="TRIAL"))
-    _check_numbers(n, repetitions)
+    check_units(n)
+    _check_repetitions(repetitions)
     designs = designs_of([trial_file(one) for one in given], assignments, draws)
-    found = [_located(one, pilot, n, repetitions, advance) for one in designs]
+    found = [_simulated(one, pilot, n, repetitions, advance) for one in designs]
     return _together(found)
 
 
@@ -114,63 +110,39 @@ def expected_repetitions(
 
 
 def _repetitions(trial: Trial, asked: int | None) -> int:
-    if asked is not None:
-        return asked
-    return REPETITIONS if trial.analysis.multiplicity.method in OF_P_VALUES else SLOW_REPETITIONS
+    return many(trial, asked, REPETITIONS, SLOW_REPETITIONS)
 
 
-def _check_numbers(n: int | None, repetitions: int | None) -> None:
-    if n is not None and n < 2:
-        raise DataError(f"must be at least 2 units, got {n}", Place(field="--n"))
+def _check_repetitions(repetitions: int | None) -> None:
     if repetitions is not None and repetitions < FEWEST:
         raise DataError(
             f"must be at least {FEWEST}, got {repetitions}", Place(field="--repetitions")
         )
 
 
-def _located(
-    design: Design,
-    pilot: str | Path | pd.DataFrame | None,
-    n: int | None,
-    repetitions: int | None,
-    advance: Advance | None,
-) -> Simulated:
-    """The design simulated; an error gets the file and the place in it."""
-    try:
-        return _simulated(design, pilot, n, repetitions, advance)
-    except InputError as error:
-        if error.place.file or (error.place.field or "").startswith("-"):
-            raise
-        raise at_home(error, design.declared) from None
-
-
 def _simulated(
     design: Design,
-    pilot: str | Path | pd.DataFrame | None,
+    pilot: PilotSource,
     n: int | None,
     repetitions: int | None,
     advance: Advance | None,
 ) -> Simulated:
-    from causal_sae.estimation import check_analysis  # noqa: PLC0415 - loads statsmodels
+    """The design simulated, with its effect and without."""
     from causal_sae.power.repetitions import repeat  # noqa: PLC0415
 
-    declared = design.declared
-    power = plan_of(declared.trial)
-    check_analysis(declared.trial)
-    if pilot is None and power.pilot is not None:
-        pilot = declared.folder / power.pilot
-    earlier = Earlier.of(declared.trial, pilot)
-    sized, notes = sized_plan(declared, power, earlier, n)
-    trial, population = simulated_as(sized, earlier)
-    count, unplanned = _repetitions(trial, repetitions), sized.plan.unplanned
-    true, null = (
-        repeat(trial, population, sized.roster, count, scale, unplanned, advance)
-        for scale in (1.0, 0.0)
-    )
-    rate, device = earlier.rate() if earlier is not None else (np.nan, "")
+    with placed(design.declared):
+        setup = set_up(design.declared, pilot, n)
+        sized, plan = setup.sized, setup.sized.plan
+        trial, population = simulated_as(sized, setup.earlier)
+        count = _repetitions(trial, repetitions)
+        true, null = (
+            repeat(trial, population, sized.roster, count, scale, plan.unplanned, advance)
+            for scale in (1.0, 0.0)
+        )
+    rate, device = setup.rate
     passes = passes_of_unit(trial)
     return Simulated(
-        design.name, trial, sized.plan, sized.units, passes, rate, device, true, null, tuple(notes)
+        design.name, trial, plan, sized.units, passes, rate, device, true, null, setup.notes
     )
 
 

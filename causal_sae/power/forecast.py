@@ -7,18 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from causal_sae.errors import DataError, InputError, Place
+from causal_sae.errors import DataError, Place
 from causal_sae.power.cost import passes_of_unit
-from causal_sae.power.declared import plan_of
 from causal_sae.power.earlier import Earlier
-from causal_sae.power.joint import OF_P_VALUES
-from causal_sae.power.sizing import Sized, simulated_as, sized_plan
+from causal_sae.power.setup import PilotSource, Setup, check_units, many, placed, set_up
+from causal_sae.power.sizing import Sized, simulated_as
 from causal_sae.power.table import Simulated, curve_table, disagreements, power_table
 from causal_sae.simulation import Roster
 from causal_sae.spec.declared import trial_file
-from causal_sae.spec.files import at_home
 from causal_sae.spec.loading import TrialFile
 from causal_sae.spec.trial import Trial
 
@@ -27,7 +23,6 @@ if TYPE_CHECKING:
 
     from causal_sae.power.leeway import Leeway
     from causal_sae.power.repetitions import Repetitions
-    from causal_sae.spec.analysis import Power
 
 Advance = Callable[[int], None]
 REPETITIONS, SLOW_REPETITIONS = 1000, 200
@@ -60,7 +55,7 @@ class Forecast:
 def plan_power(
     trial: Trial | TrialFile | str | Path,
     *,
-    pilot: str | Path | pd.DataFrame | None = None,
+    pilot: PilotSource = None,
     n: int | None = None,
     repetitions: int | None = None,
     advance: Advance | None = None,
@@ -93,43 +88,33 @@ def plan_power(
         When the trial does not declare enough, or the pilot cannot be used.
     """
     declared = trial_file(trial)
-    try:
+    with placed(declared):
         return _forecast(declared, pilot, n, repetitions, advance)
-    except InputError as error:
-        if error.place.file or (error.place.field or "").startswith("-"):
-            raise
-        raise at_home(error, declared) from None
 
 
 def _forecast(
     declared: TrialFile,
-    pilot: str | Path | pd.DataFrame | None,
+    pilot: PilotSource,
     n: int | None,
     repetitions: int | None,
     advance: Advance | None,
 ) -> Forecast:
-    from causal_sae.estimation import check_analysis  # noqa: PLC0415 - loads statsmodels
-
     spec = declared.trial
-    power = plan_of(spec)
-    _check_numbers(n, repetitions)
-    check_analysis(spec)
-    given = pilot if pilot is not None else _declared_pilot(declared, power)
-    earlier = Earlier.of(spec, given)
-    plan, notes = sized_plan(declared, power, earlier, n)
+    check_units(n)
+    _check_repetitions(repetitions)
+    setup = set_up(declared, pilot, n)
+    sized, plan = setup.sized, setup.sized.plan
     count = expected_repetitions(spec, repetitions)
-    simulated = _simulate(plan, earlier, count, advance) if count else None
-    rate, device = earlier.rate() if earlier is not None else (np.nan, "")
-    units = plan.units
-    passes = units * passes_of_unit(spec)
-    table = power_table(plan.plan, simulated, _leeways(plan, power, earlier))
-    notes += disagreements(plan.plan, simulated) if simulated is not None else []
+    simulated = _simulate(sized, setup.earlier, count, advance) if count else None
+    rate, device = setup.rate
+    passes = sized.units * passes_of_unit(spec)
+    differing = disagreements(plan, simulated) if simulated is not None else []
     return Forecast(
         trial=spec,
-        table=table,
-        curve=curve_table(plan.plan, units, rate, simulated),
-        notes=tuple(notes),
-        units=units,
+        table=power_table(plan, simulated, _leeways(setup)),
+        curve=curve_table(plan, sized.units, rate, simulated),
+        notes=(*setup.notes, *differing),
+        units=sized.units,
         passes=passes,
         minutes=passes * rate / 60,
         device=device,
@@ -137,24 +122,16 @@ def _forecast(
 
 
 def expected_repetitions(trial: Trial, asked: int | None) -> int:
-    """How many trials are simulated: as many as asked for, or what takes seconds."""
-    if asked is not None:
-        return asked
-    return REPETITIONS if trial.analysis.multiplicity.method in OF_P_VALUES else SLOW_REPETITIONS
+    """How many trials are simulated."""
+    return many(trial, asked, REPETITIONS, SLOW_REPETITIONS)
 
 
-def _check_numbers(n: int | None, repetitions: int | None) -> None:
-    if n is not None and n < 2:
-        raise DataError(f"must be at least 2 units, got {n}", Place(field="--n"))
+def _check_repetitions(repetitions: int | None) -> None:
     if repetitions is not None and (repetitions < 0 or 0 < repetitions < 20):
         raise DataError(
             f"must be 0 (no simulation) or at least 20, got {repetitions}",
             Place(field="--repetitions"),
         )
-
-
-def _declared_pilot(declared: TrialFile, power: Power) -> Path | None:
-    return None if power.pilot is None else declared.folder / power.pilot
 
 
 def _simulate(
@@ -178,10 +155,10 @@ def _simulate(
     return Simulated(done, run, sized.roster)
 
 
-def _leeways(sized: Sized, power: Power, earlier: Earlier | None) -> list[Leeway]:
+def _leeways(setup: Setup) -> list[Leeway]:
     """How far off the noise of each contrast may be; none without a pilot."""
-    if earlier is None:
+    if setup.earlier is None:
         return []
     from causal_sae.power.leeway import leeways  # noqa: PLC0415
 
-    return leeways(sized.plan, power, earlier.pilot)
+    return leeways(setup.sized.plan, setup.power, setup.earlier.pilot)

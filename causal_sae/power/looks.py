@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import optimize, special
 
-from causal_sae.errors import InputError, Place, SpecError
+from causal_sae.errors import Place, SpecError
 from causal_sae.estimation.choice import automatic
 from causal_sae.estimation.sequential.characteristics import Characteristics, Rule, characteristics
 from causal_sae.estimation.sequential.walk import Walk
 from causal_sae.power.forecast import plan_power
+from causal_sae.power.setup import PilotSource, placed
 from causal_sae.spec.declared import trial_file
-from causal_sae.spec.files import at_home
 from causal_sae.spec.loading import TrialFile
 from causal_sae.spec.trial import Trial
 
@@ -58,7 +58,7 @@ def plan_looks(
     trial: Trial | TrialFile | str | Path,
     *,
     n: int | None = None,
-    pilot: str | Path | pd.DataFrame | None = None,
+    pilot: PilotSource = None,
 ) -> list[LooksPlan]:
     """What the looks of a trial do: one plan for each primary contrast with an effect to find.
 
@@ -80,17 +80,11 @@ def plan_looks(
         When the trial declares no looks, or not enough to plan with.
     """
     declared = trial_file(trial)
-    try:
+    with placed(declared):
         return _plans(declared, n, pilot)
-    except InputError as error:
-        if error.place.file or (error.place.field or "").startswith("-"):
-            raise
-        raise at_home(error, declared) from None
 
 
-def _plans(
-    declared: TrialFile, n: int | None, pilot: str | Path | pd.DataFrame | None
-) -> list[LooksPlan]:
+def _plans(declared: TrialFile, n: int | None, pilot: PilotSource) -> list[LooksPlan]:
     looks = declared.trial.analysis.looks
     if looks is None:
         raise SpecError(

@@ -45,9 +45,10 @@ def command(
     declared = load_concepts(file)
     quiet = Console(stderr=True)
     if register:
-        from causal_sae.screening.concepts.lock import register as freeze
+        from causal_sae.screening.concepts.run import register_concepts
 
-        Console().print(f"[dim]written:[/dim] {freeze(declared, quiet)}", soft_wrap=True)
+        path = register_concepts(declared, quiet)
+        Console().print(f"[dim]written:[/dim] {path}", soft_wrap=True)
         return
     from causal_sae.screening.concepts.run import run_concepts
 

@@ -88,8 +88,15 @@ def write_lock(lock: Lock, path: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def read_lock(path: Path) -> Lock | None:
+def read_lock(path: Path, remedy: str = REMEDY) -> Lock | None:
     """The lock at a path; None where there is none.
+
+    Parameters
+    ----------
+    path:
+        The file.
+    remedy:
+        What to do with one that cannot be used.
 
     Raises
     ------
@@ -109,12 +116,12 @@ def read_lock(path: Path) -> Lock | None:
         lock, seal = Lock(**known, amendments=amendments), content["seal"]
     except (ValueError, KeyError, TypeError) as error:
         raise SpecError(
-            f"must be a lock that `register` wrote ({error}); {REMEDY}", place
+            f"must be a lock that `register` wrote ({error}); {remedy}", place
         ) from None
     if seal != lock.seal:
         raise SpecError(
             f"was changed after it was registered on {lock.registered}: its content does not match "
-            f"its seal; {REMEDY}",
+            f"its seal; {remedy}",
             place,
         )
     return lock

@@ -18,7 +18,7 @@ from causal_sae.features.desk import desk_of
 from causal_sae.saes.config import SAEConfig
 from causal_sae.saes.sae import build
 from causal_sae.saes.weights import Weights
-from causal_sae.screening.concepts.run import run_concepts
+from causal_sae.screening.concepts.run import register_concepts, run_concepts
 from causal_sae.screening.concepts.words import marking
 from causal_sae.spec.concepts import load_concepts
 
@@ -230,6 +230,23 @@ def test_a_run_goes_on_with_the_same_numbers(done, desk, tmp_path, quiet, monkey
     assert all(p.stat().st_mtime_ns == when for p, when in kept.items())
     pd.testing.assert_frame_equal(again.verdicts, whole.verdicts)
     assert not stopped
+
+
+def test_a_registration_is_held_against_the_run_and_sealed(concepts, desk, quiet, tmp_path):
+    path = register_concepts(concepts(LIMITS), quiet, desk)
+    with pytest.raises(DataError, match="is registered already"):
+        register_concepts(concepts(LIMITS), quiet, desk)
+    same = run_concepts(concepts(LIMITS), tmp_path / "same", quiet, desk=desk).manifest
+    assert same["registration"]["registered"]
+    assert same["deviations"] == []
+    (tmp_path / "sea.txt").write_text("\n".join(texts(SEA, 5)))
+    changed = load_concepts(tmp_path)
+    other = run_concepts(changed, tmp_path / "other", quiet, desk=desk).manifest
+    assert other["deviations"] == ["the texts changed"]
+    path.write_text(path.read_text().replace('"read": 4', '"read": 5'))
+    with pytest.raises(SpecError, match="does not match its seal"):
+        run_concepts(changed, tmp_path / "edited", quiet, desk=desk)
+    assert not (tmp_path / "edited").exists()
 
 
 def test_the_page_tells_the_evidence_and_escapes(done, tmp_path):

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from rich.console import Console
 
 from causal_sae.errors import DataError, Place
 from causal_sae.manifest import now, versions
-from causal_sae.reporting.files import replacing
+from causal_sae.registration.lock import Lock, read_lock, write_lock
 from causal_sae.spec.concepts import ConceptFile
-from causal_sae.spec.verdicts import RULE
 
 WHAT = {
     "concepts": "the declaration",
@@ -23,6 +18,7 @@ WHAT = {
     "sae": "the SAE",
     "hook": "the hook",
 }
+REMEDY = "restore the file from where it was kept, or remove it and register anew."
 
 
 def lock_path(declared: ConceptFile) -> Path:
@@ -30,48 +26,43 @@ def lock_path(declared: ConceptFile) -> Path:
     return declared.path.with_suffix(".lock")
 
 
-def read_lock(declared: ConceptFile) -> dict[str, Any] | None:
-    """The registration, or None."""
-    path = lock_path(declared)
-    if not path.is_file():
-        return None
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"is no registration: {error}; remove it", Place(path)) from None
-    return found
+def registered(declared: ConceptFile) -> Lock | None:
+    """The registration, or None.
+
+    Raises
+    ------
+    SpecError
+        The file is no lock, or was changed after it was sealed.
+    """
+    return read_lock(lock_path(declared), REMEDY)
 
 
-def changes(lock: Mapping[str, Any], identity: Mapping[str, str]) -> list[str]:
+def changes(lock: Lock, identity: Mapping[str, str]) -> list[str]:
     """What is not as it was registered."""
-    before = lock.get("hashes", {})
-    return [f"{WHAT[key]} changed" for key, value in identity.items() if before.get(key) != value]
+    return [f"{WHAT[key]} changed" for key, now in identity.items() if lock.hashes.get(key) != now]
 
 
-def register(declared: ConceptFile, console: Console) -> Path:
-    """Freeze a concept trial, with its texts, model, SAE and rule; returns the lock's path.
+def freeze(declared: ConceptFile, identity: Mapping[str, str]) -> Path:
+    """Register a concept trial; returns the lock's path.
+
+    Parameters
+    ----------
+    declared:
+        What was declared.
+    identity:
+        Hashes of everything that the verdicts depend on.
 
     Raises
     ------
     DataError
         It is registered already.
     """
-    from causal_sae.screening.concepts.run import identity_of, set_up  # noqa: PLC0415
-
     path = lock_path(declared)
     if path.exists():
         raise DataError(
             "is registered already; remove this file to register anew, and say why in the report",
             Place(path),
         )
-    bench = set_up(declared, console)
-    lock = {
-        "registered": now(),
-        "hashes": identity_of(declared, bench),
-        "rule": list(RULE),
-        "declaration": declared.trial.model_dump(mode="json", by_alias=True),
-        "versions": versions(),
-    }
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(lock, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    plan = declared.trial.model_dump(mode="json", by_alias=True)
+    write_lock(Lock(now(), plan, dict(identity), versions()), path)
     return path

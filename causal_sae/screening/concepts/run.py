@@ -28,7 +28,7 @@ from causal_sae.manifest import now, versions
 from causal_sae.progress import bar, busy
 from causal_sae.run_folder import RunFolder, RunStopped, choose_folder, require_free
 from causal_sae.screening.concepts.claims import Activity, Claim, claims_of
-from causal_sae.screening.concepts.lock import changes, read_lock
+from causal_sae.screening.concepts.lock import changes, freeze, registered
 from causal_sae.screening.concepts.plan import lay_out, pushes
 from causal_sae.screening.concepts.table import tests_table, verdict_table
 from causal_sae.screening.concepts.texts import Pool, read_pool
@@ -101,8 +101,8 @@ def run_concepts(
     require_free(out, resume)
     bench = set_up(declared, console, desk)
     identity = identity_of(declared, bench)
-    folder = choose_folder(ROOT, declared.trial.name, out, resume, identity)
     manifest = _begun(declared, identity, bench)
+    folder = choose_folder(ROOT, declared.trial.name, out, resume, identity)
     folder.write_manifest(manifest)
     folder.sweep()
     folder.write_text("concepts.yaml", declared.text)
@@ -110,6 +110,22 @@ def run_concepts(
         return _run(bench, folder, manifest, console)
     except KeyboardInterrupt:
         raise RunStopped(folder) from None
+
+
+def register_concepts(declared: ConceptFile, console: Console, desk: Desk | None = None) -> Path:
+    """Freeze a concept trial, with its texts, model, SAE and rule; returns the lock's path.
+
+    Parameters
+    ----------
+    declared, console, desk:
+        As for :func:`run_concepts`.
+
+    Raises
+    ------
+    InputError
+        The texts, the model or the SAE cannot be used, or it is registered already.
+    """
+    return freeze(declared, identity_of(declared, set_up(declared, console, desk)))
 
 
 def set_up(declared: ConceptFile, console: Console, desk: Desk | None = None) -> Bench:
@@ -157,8 +173,8 @@ def identity_of(declared: ConceptFile, bench: Bench) -> dict[str, str]:
 
 
 def _begun(declared: ConceptFile, identity: dict[str, str], bench: Bench) -> dict[str, Any]:
-    lock = read_lock(declared)
-    registration = {} if lock is None else {"registered": lock["registered"]}
+    lock = registered(declared)
+    registration = {} if lock is None else {"registered": lock.registered}
     return {
         "status": "running",
         "started": now(),

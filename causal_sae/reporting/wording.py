@@ -66,7 +66,7 @@ ESTIMATORS = {
     "lin": "Lin's fully interacted regression with HC2 standard errors",
     "block": "block-weighted difference in means",
     "fixed_effects": "least squares with block fixed effects",
-    "cluster": "difference in means with CR2 standard errors",
+    "cluster": "difference in means with cluster-robust standard errors",
     "paired": "mean within-prompt difference, paired t",
     "sparse": "share of prompts with the feature active times the mean effect among them",
     "enriched": "effect in the whole pool, strata weighted by their share of it",
